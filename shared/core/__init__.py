@@ -1,0 +1,1 @@
+"""Pure: no clock, network, SQL or logging."""

@@ -1,0 +1,75 @@
+"""Every error we raise on purpose. Each message is one sentence that says what the reader should do.
+
+CostTrackerError
+├── SettingError           a setting is missing or malformed
+├── InvalidInputError      the caller sent something we refuse (400)
+├── NotFoundError          no such thing (404)
+├── ConflictError          it contradicts what is stored (409)
+├── DatabaseUnavailableError  Postgres did not answer in time (503)
+├── MigrationError         the schema cannot be brought up to date
+├── SupersededError        another run took this account over
+└── ProviderError          a provider's API did not give us what we asked for
+    ├── CredentialError    401, 403 or the wrong kind of key; retrying will not help
+    ├── ProviderUnavailableError  still 429, 5xx or unreachable after the retries
+    ├── MalformedResponseError    the answer is not what the provider documents
+    └── CursorRefusedError        a page token is no longer valid; start the window again
+"""
+
+from __future__ import annotations
+
+
+class CostTrackerError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class SettingError(CostTrackerError):
+    """Correct the setting that the message names and start again."""
+
+
+class InvalidInputError(CostTrackerError):
+    """Correct the field or parameter that the message names."""
+
+    def __init__(self, message: str, details: list[dict[str, str]] | None = None) -> None:
+        """Take the sentence for the caller and, per field, `{"field", "message"}`."""
+        super().__init__(message)
+        self.details = details or []
+
+
+class NotFoundError(CostTrackerError):
+    """Check the id or path that the message names."""
+
+
+class ConflictError(CostTrackerError):
+    """Decide which of the two versions is right; the first one was kept."""
+
+
+class DatabaseUnavailableError(CostTrackerError):
+    """Try again in a few seconds; nothing was lost."""
+
+
+class MigrationError(CostTrackerError):
+    """Read the message, mend the migration or the database, and migrate again."""
+
+
+class SupersededError(CostTrackerError):
+    """Nothing to do: a newer run continues this account."""
+
+
+class ProviderError(CostTrackerError):
+    """Read the message; the account keeps its last good figures."""
+
+
+class CredentialError(ProviderError):
+    """Replace the key or its permissions; the provider refused it."""
+
+
+class ProviderUnavailableError(ProviderError):
+    """Wait; the next run fetches the same window again."""
+
+
+class MalformedResponseError(ProviderError):
+    """Report it: the provider's answer does not have the documented shape."""
+
+
+class CursorRefusedError(ProviderError):
+    """Read the window again from its first page."""
