@@ -1,0 +1,1 @@
+"""HTTP in: one file and one line of the registry per provider."""

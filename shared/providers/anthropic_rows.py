@@ -1,0 +1,113 @@
+"""The rows of Anthropic's reports, and what they mean: tokens, the circumstances of their price, lines of a bill."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.core.usage import PriceContext, Usage
+from shared.providers.base import Bucket, Row
+from shared.providers.payload import Count, Payload, Text, UsdFromCents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class _CacheCreation(Payload):
+    ephemeral_5m_input_tokens: Count
+    ephemeral_1h_input_tokens: Count
+
+
+class _ServerToolUse(Payload):
+    web_search_requests: Count
+
+
+class UsageRow(Payload):
+    """One combination of dimensions in one hour. The four input classes are disjoint.
+
+    A dimension that is null says something (no `api_key_id`: Console; no `workspace_id`: the default workspace), so
+    one that is missing must not pass for null; only `inference_geo` is younger than the report itself.
+    """
+
+    uncached_input_tokens: Count
+    cache_read_input_tokens: Count
+    cache_creation: _CacheCreation
+    output_tokens: Count
+    server_tool_use: _ServerToolUse
+    model: Text | None
+    api_key_id: Text | None
+    workspace_id: Text | None
+    service_tier: Text | None
+    context_window: Text | None
+    inference_geo: Text | None = None
+
+
+class UsageRowWithSpeed(UsageRow):
+    """The same with `speed`, which is present once it is grouped."""
+
+    speed: Text | None
+
+
+class CostRow(Payload):
+    """One line of one day's bill. Lines that no token explains have only a type and a description."""
+
+    amount: UsdFromCents
+    currency: Text
+    workspace_id: Text | None
+    description: Text | None
+    cost_type: Text | None
+    token_type: Text | None = None
+    model: Text | None = None
+    service_tier: Text | None = None
+    context_window: Text | None = None
+    inference_geo: Text | None = None
+
+
+def counted(row: Row, counts: UsageRow, groups: tuple[str, ...]) -> Bucket:
+    """Return the bucket of a usage row; `groups` are the dimensions that were asked for."""
+    dimensions = {group: getattr(counts, group) for group in groups}
+    return Bucket(
+        row.start,
+        row.end,
+        dimensions,
+        usage=Usage(
+            input=counts.uncached_input_tokens,
+            output=counts.output_tokens,
+            cache_read=counts.cache_read_input_tokens,
+            cache_write_5m=counts.cache_creation.ephemeral_5m_input_tokens,
+            cache_write_1h=counts.cache_creation.ephemeral_1h_input_tokens,
+            web_searches=counts.server_tool_use.web_search_requests,
+        ),
+        context=_context(dimensions),
+        model=counts.model,
+        key_id=counts.api_key_id,
+        workspace_id=counts.workspace_id,
+    )
+
+
+def charged(row: Row, line: CostRow) -> Bucket:
+    """Return the bucket of a cost row; everything but the money identifies it."""
+    dimensions = line.model_dump(exclude={"amount", "currency"})
+    return Bucket(
+        row.start,
+        row.end,
+        dimensions,
+        context=_context(dimensions),
+        model=line.model,
+        workspace_id=line.workspace_id,
+        amount=line.amount,
+        charge=line.cost_type,
+        description=line.description,
+    )
+
+
+def _context(dimensions: Mapping[str, str | None]) -> PriceContext:
+    """Return what selects the price; words we do not know are passed on as they are."""
+    tier, geo, speed = dimensions["service_tier"], dimensions["inference_geo"], dimensions.get("speed")
+    return PriceContext(
+        service_tier=None if tier == "batch" else tier,
+        batch=tier == "batch",
+        speed=None if speed == "standard" else speed,
+        # `not_available`: a model that came before the choice of a region.
+        inference_geo=None if geo == "not_available" else geo,
+        context_window=dimensions["context_window"],
+    )

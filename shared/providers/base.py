@@ -1,0 +1,120 @@
+"""What every provider yields to the collector: pages of buckets, and the names behind ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shared.core.usage import PriceContext, Usage
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from decimal import Decimal
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open span of UTC time `[start, end)` that one fetch covers; `end` never moves while pages are read."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One provider row as it came: the bounds of its bucket in UTC and the decoded JSON (numbers as Decimal)."""
+
+    start: datetime
+    end: datetime
+    raw: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one page, oldest first, and the token of the next one (None at the end)."""
+
+    rows: tuple[Row, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A provider's figure for one interval and one combination of dimensions.
+
+    `dimensions` identify the bucket inside its interval. Usage streams fill `usage`; bill streams fill `amount`
+    (USD, exact). `charge` is the bill's own class (`tokens`, `web_search`, `code_execution`, ...).
+    """
+
+    start: datetime
+    end: datetime
+    dimensions: Mapping[str, str | None]
+    usage: Usage = field(default_factory=Usage)
+    context: PriceContext = field(default_factory=PriceContext)
+    model: str | None = None
+    key_id: str | None = None
+    workspace_id: str | None = None
+    amount: Decimal | None = None
+    charge: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a provider calls an id. `kind` is `key` or `workspace`; those no longer in use are listed too.
+
+    `archived` says that it is archived, inactive or expired; `workspace_id` is where a key belongs (None: not bound
+    to one, or its provider has none).
+    """
+
+    kind: str
+    id: str
+    name: str
+    archived: bool = False
+    workspace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One report of a provider.
+
+    `grain` is the bucket width that windows are aligned to; `lag` is how long after the fact the provider's figures
+    are settled; `is_bill` says that its buckets carry money rather than counts.
+    """
+
+    name: str
+    grain: timedelta
+    lag: timedelta
+    is_bill: bool = False
+
+
+class Provider(Protocol):
+    """A provider's usage and billing API, bound to one credential."""
+
+    name: str
+    streams: tuple[Stream, ...]
+
+    def check(self) -> str:
+        """Return what the provider calls the owner of the credential, by its cheapest call; raises as `fetch` does."""
+
+    def names(self) -> tuple[Name, ...]:
+        """Return the names of keys and workspaces, archived ones included, each id once; raises as `fetch` does."""
+
+    def fetch(self, stream: Stream, window: Window, cursor: str | None) -> Page:
+        """Read one page. Every row was checked against the documented shape before it is returned.
+
+        `window` is aligned to the grain of the stream. A page that names itself as the next one is refused here;
+        a chain that returns to an earlier page, or never ends, is for the caller to notice.
+
+        Raises:
+            ValueError: the window is not aligned to the grain in UTC.
+            CredentialError: the credential is refused (one call, no retries).
+            ProviderUnavailableError: still failing after bounded retries.
+            MalformedResponseError: the answer does not have the documented shape.
+            CursorRefusedError: the page token is not valid any more.
+        """
+
+    def parse(self, stream: Stream, row: Row) -> Bucket:
+        """Turn a row into a bucket; pure, and never fails on a row that `fetch` returned."""

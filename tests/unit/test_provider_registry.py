@@ -1,0 +1,104 @@
+"""Which setting holds a provider's key, and which addresses it may have."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from shared.errors import SettingError
+from shared.providers.registry import REGISTRY
+from shared.providers.spec import check_base_url
+from tests.fixtures.providers.wire import Time
+
+ADMIN, OTHER, ORDINARY = "sk-ant-admin01-a", "sk-ant-admin01-b", "sk-ant-api03-c"
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({}, None),
+        ({"ANTHROPIC_ADMIN_KEY": ADMIN, "ANTHROPIC_ADMIN_API_KEY": OTHER}, ADMIN),
+        ({"ANTHROPIC_ADMIN_API_KEY": OTHER, "ANTHROPIC_API_KEY": ADMIN}, OTHER),
+        ({"ANTHROPIC_ADMIN_KEY": " ", "ANTHROPIC_API_KEY": f" {ADMIN}\n"}, ADMIN),
+        ({"ANTHROPIC_API_KEY": ORDINARY}, None),
+        # An explicit setting is taken at its word: the provider judges, with the sentence.
+        ({"ANTHROPIC_ADMIN_KEY": ORDINARY}, ORDINARY),
+    ],
+)
+def test_the_order_of_the_key_settings(settings: dict[str, str], found: str | None) -> None:
+    assert REGISTRY["anthropic"].find_key(settings) == found
+
+
+def test_the_sentence_says_which_key() -> None:
+    sentence = REGISTRY["anthropic"].key_needed
+    assert all(
+        word in sentence for word in ("sk-ant-admin01-", "admin of the organisation", "sk-ant-api03-", "personal")
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("https://api.anthropic.com", "https://api.anthropic.com"),
+        (" https://proxy.test:8443/anthropic/ ", "https://proxy.test:8443/anthropic"),
+        ("http://127.0.0.1:8001", "http://127.0.0.1:8001"),
+        ("http://127.8.9.10/", "http://127.8.9.10"),
+        ("http://localhost:1", "http://localhost:1"),
+        ("HTTP://LocalHost:1", "http://localhost:1"),
+        ("http://[::1]:9", "http://[::1]:9"),
+    ],
+)
+def test_acceptable_addresses(value: str, kept: str) -> None:
+    assert check_base_url("X_BASE_URL", value) == kept
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "api.anthropic.com",
+        "http://api.anthropic.com",
+        "http://localhost.evil.test",
+        "http://127.0.0.1.evil.test",
+        "http://0.0.0.0",
+        "http://10.0.0.1",
+        "http://169.254.169.254",
+        "http://localhost@evil.test",
+        "http://localhost:1@evil.test",
+        "http://127.0.0.1\\@evil.test",
+        "https://user:hunter2@proxy.test",
+        "https://proxy.test?x=1",
+        "https://proxy.test?",
+        "https://proxy.test/#x",
+        "https://",
+        "https:///path",
+        "ftp://127.0.0.1",
+        "file:///etc/passwd",
+        "https://proxy.test:99999999",
+        "https://proxy.test:0",
+        "https://pro\nxy.test",
+    ],
+)
+def test_refused_addresses(value: str) -> None:
+    with pytest.raises(SettingError, match=r"^X_BASE_URL must") as caught:
+        check_base_url("X_BASE_URL", value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_connect_checks_the_address_and_trims_the_key() -> None:
+    requests: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, json={"name": "Aurora"})
+
+    http, spec = httpx.Client(transport=httpx.MockTransport(handler)), REGISTRY["anthropic"]
+    with pytest.raises(SettingError, match=r"^ANTHROPIC_BASE_URL must"):
+        spec.connect(ADMIN, http, Time().budget(), "http://proxy.test")
+    assert spec.connect(f"{ADMIN}\n", http, Time().budget()).check() == "Aurora"
+    assert spec.connect(ADMIN, http, Time().budget(), "https://proxy.test/up/").check() == "Aurora"
+    assert [str(request.url) for request in requests] == [
+        "https://api.anthropic.com/v1/organizations/me",
+        "https://proxy.test/up/v1/organizations/me",
+    ]
+    assert requests[0].headers["x-api-key"] == ADMIN
