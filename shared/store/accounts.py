@@ -1,0 +1,101 @@
+"""Accounts, the names behind their ids, and where each stream's collection stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.core import windows
+from shared.core.windows import Coverage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from shared.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One polled account. Instants are UTC; the coverage is half-open and None before the first collection."""
+
+    id: int
+    name: str
+    provider: str
+    origin: str
+    state: str
+    error: str | None
+    collected_at: datetime | None
+    covered_from: datetime | None
+    complete_until: datetime | None
+
+    @property
+    def is_demo(self) -> bool:
+        """Return whether its figures are invented."""
+        return self.origin == "demo"
+
+
+_COLUMNS = "id, name, provider, origin, state, error, collected_at, covered_from, complete_until"
+
+
+def ensure(connection: Connection, name: str, provider: str, origin: str) -> Account:
+    """Return the account of this name, made when it is missing."""
+    connection.execute(
+        "INSERT INTO accounts (name, provider, origin) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
+        [name, provider, origin],
+    )
+    return next(account for account in everyone(connection) if account.name == name)
+
+
+def everyone(connection: Connection) -> list[Account]:
+    """Return all accounts, oldest first."""
+    return [Account(**row) for row in connection.execute(f"SELECT {_COLUMNS} FROM accounts ORDER BY id")]
+
+
+def set_health(connection: Connection, account_id: int, state: str, error: str | None, collected_at: datetime) -> None:
+    """Record how a collection ended: `ok`, `credential_refused` or `failing` with its sentence."""
+    connection.execute(
+        """
+        UPDATE accounts SET state = %(state)s, error = %(error)s,
+            collected_at = CASE WHEN %(state)s = 'ok' THEN %(at)s ELSE collected_at END
+        WHERE id = %(id)s
+        """,
+        {"id": account_id, "state": state, "error": error, "at": collected_at},
+    )
+
+
+def extend_coverage(
+    connection: Connection,
+    account_id: int,
+    window: tuple[datetime, datetime],
+    first_bucket: datetime | None,
+    settled: datetime,
+) -> None:
+    """Widen the account's coverage by a window that was read in full (see `core.windows.extend_coverage`)."""
+    row = connection.execute(
+        "SELECT covered_from, complete_until FROM accounts WHERE id = %s FOR UPDATE", [account_id]
+    ).fetchone()
+    after = windows.extend_coverage(Coverage(**(row or {})), window, first_bucket, settled)
+    connection.execute(
+        "UPDATE accounts SET covered_from = %s, complete_until = %s WHERE id = %s",
+        [after.covered_from, after.complete_until, account_id],
+    )
+
+
+def save_names(connection: Connection, account_id: int, names: Iterable[tuple[str, str, str, bool]]) -> None:
+    """Keep (kind, id, name, archived); names that the provider stopped listing stay, old usage needs them."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO provider_names (account_id, kind, external_id, name, archived) VALUES (%s, %s, %s, %s, %s)
+            ON CONFLICT (account_id, kind, external_id) DO UPDATE SET name = excluded.name, archived = excluded.archived
+            WHERE (provider_names.name, provider_names.archived) <> (excluded.name, excluded.archived)
+            """,
+            [(account_id, *name) for name in names],
+        )
+
+
+def names(connection: Connection, account_id: int) -> dict[tuple[str, str], str]:
+    """Return (kind, id) -> name for one account."""
+    rows = connection.execute("SELECT kind, external_id, name FROM provider_names WHERE account_id = %s", [account_id])
+    return {(row["kind"], row["external_id"]): row["name"] for row in rows}

@@ -1,0 +1,107 @@
+"""Forward-only SQL migrations, each in a transaction of its own, with a checksum that refuses edited files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import MigrationError
+
+if TYPE_CHECKING:
+    from shared.store.database import Connection
+
+DIRECTORY = Path(__file__).parent / "migrations"
+# Any fixed number does; it only has to be the same for every migrator of this schema.
+_LOCK = 0x41_43_54
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One `NNNN_name.sql` file."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """Return the SHA-256 of the file's text."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def load(directory: Path = DIRECTORY) -> tuple[Migration, ...]:
+    """Read the migrations in order.
+
+    Raises:
+        MigrationError: a file name without a number, or numbers with a gap or a repeat.
+    """
+    found = []
+    for path in sorted(directory.glob("*.sql")):
+        number, _, name = path.stem.partition("_")
+        if not number.isdigit():
+            raise MigrationError(f"Name {path.name} like 0001_what_it_does.sql.")
+        found.append(Migration(int(number), name, path.read_text()))
+    if [migration.version for migration in found] != list(range(1, len(found) + 1)):
+        raise MigrationError("Number the migrations 0001, 0002, ... without gaps or repeats.")
+    return tuple(found)
+
+
+def migrate(connection: Connection, migrations: tuple[Migration, ...] | None = None) -> list[str]:
+    """Apply what is missing and return the names applied, in order; nothing to do is an empty list.
+
+    Two migrators at once are safe: each migration takes a lock for its transaction and looks again. A database that
+    is ahead of these files (a rollback of the code) is left as it is.
+
+    Raises:
+        MigrationError: an applied file was edited since.
+        psycopg.Error: the SQL failed; the schema stays at the version before it.
+    """
+    applied = []
+    for migration in migrations if migrations is not None else load():
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            if _apply(connection, migration):
+                applied.append(f"{migration.version:04} {migration.name}")
+    return applied
+
+
+def version(connection: Connection) -> int:
+    """Return the number of the newest applied migration, 0 for an empty database."""
+    with connection.transaction():
+        _ensure_table(connection)
+        row = connection.execute("SELECT coalesce(max(version), 0) AS version FROM schema_migrations").fetchone()
+    return int(row["version"]) if row else 0
+
+
+def _apply(connection: Connection, migration: Migration) -> bool:
+    _ensure_table(connection)
+    row = connection.execute(
+        "SELECT checksum FROM schema_migrations WHERE version = %s", [migration.version]
+    ).fetchone()
+    if row is None:
+        connection.execute(migration.sql.encode())
+        connection.execute(
+            "INSERT INTO schema_migrations (version, name, checksum) VALUES (%s, %s, %s)",
+            [migration.version, migration.name, migration.checksum],
+        )
+        return True
+    if row["checksum"] != migration.checksum:
+        raise MigrationError(
+            f"Migration {migration.version:04} was edited after it was applied; put it back and write a new one."
+        )
+    return False
+
+
+def _ensure_table(connection: Connection) -> None:
+    connection.execute(
+        """
+        CREATE TABLE IF NOT EXISTS schema_migrations (
+            version     integer PRIMARY KEY,
+            name        text NOT NULL,
+            checksum    text NOT NULL,
+            applied_at  timestamptz NOT NULL DEFAULT now()
+        )
+        """
+    )

@@ -1,0 +1,1 @@
+"""Verbs: each one function whose arguments are what it needs."""

@@ -1,0 +1,90 @@
+"""From a provider's bucket to a ledger line: name it, map it, price it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from shared.core.money import normalise
+from shared.core.pricing import Costs, Rates
+from shared.core.projects import Rule, assign
+from shared.core.sessions import session_type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from shared.core.usage import Usage
+    from shared.prices.book import PriceBook
+    from shared.providers.base import Bucket
+
+# Charges of a bill that the usage report's tokens and counters already explain; booking them again would double them.
+_EXPLAINED_BY_USAGE = frozenset({"tokens", "web_search"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mapper:
+    """Everything a bucket needs to become a ledger line of one account."""
+
+    account_id: int
+    provider: str
+    names: Mapping[tuple[str, str], str]
+    rules: Sequence[Rule]
+    prices: PriceBook
+    now: datetime
+
+    def line(self, bucket: Bucket) -> tuple[dict[str, Any], Rates | None] | None:
+        """Return the line by column and the rates it was priced by; None for money that usage already explains.
+
+        A usage bucket without a price has cost None. The rates' id is for the caller to fill in.
+        """
+        if bucket.amount is None:
+            priced = self.prices.price(self.provider, bucket.model or "", bucket.start, bucket.usage, bucket.context)
+            costs, rates = priced or (None, None)
+            return self._columns(bucket, None if costs is None else costs.total, costs), rates
+        if bucket.charge is None or bucket.charge in _EXPLAINED_BY_USAGE:
+            return None
+        return self._columns(bucket, normalise(bucket.amount), None), None
+
+    def _columns(self, bucket: Bucket, cost: Decimal | None, costs: Costs | None) -> dict[str, Any]:
+        key_name = self.names.get(("key", bucket.key_id or ""))
+        workspace = self.names.get(("workspace", bucket.workspace_id or ""))
+        label = key_name or workspace
+        return {
+            "source": "api",
+            "account_id": self.account_id,
+            "recorded_at": bucket.start,
+            "collected_at": self.now,
+            "updated_at": self.now,
+            "provider": self.provider,
+            "model": self.prices.canonical(self.provider, bucket.model) if bucket.model else bucket.charge,
+            "model_raw": bucket.model,
+            **_counts(bucket.usage),
+            **_costs(costs),
+            "cost": cost,
+            "service_tier": bucket.context.service_tier,
+            "is_batch": bucket.context.batch,
+            "speed": bucket.context.speed,
+            "inference_geo": bucket.context.inference_geo,
+            "context_window": bucket.context.context_window,
+            "project": assign(self.rules, label=label, key_name=key_name, workspace_name=workspace),
+            "session_label": label,
+            "session_type": session_type(None, label, key_name, polled=True),
+            "description": bucket.description,
+            "request_type": bucket.charge,
+        }
+
+
+def _counts(usage: Usage) -> dict[str, int]:
+    untokened = {"requests", "web_searches"}
+    return {
+        field.name if field.name in untokened else f"{field.name}_tokens": getattr(usage, field.name)
+        for field in fields(usage)
+    }
+
+
+def _costs(costs: Costs | None) -> dict[str, Decimal]:
+    return {
+        f"{field.name}_cost": Decimal(0) if costs is None else getattr(costs, field.name) for field in fields(Costs)
+    }

@@ -1,0 +1,187 @@
+"""From staged pages to buckets, ledger and roll-ups: one transaction for the whole window."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import astuple, dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from shared.providers.base import Bucket, Provider, Row, Stream
+from shared.store import accounts, buckets, collection, ledger, rollups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from shared.core.pricing import Rates
+    from shared.store.collection import Checkpoint
+    from shared.store.database import Connection
+    from shared.workflows.lines import Mapper
+
+_ROWS_AT_ONCE = 2000
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one window did to the stored buckets."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """A bucket with its identity, the digest of its content and the provider's own words."""
+
+    key: str
+    digest: str
+    bucket: Bucket
+    raw: Any
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Snapshots of all buckets that start in `[start, end)`."""
+
+    start: datetime
+    end: datetime
+    snapshots: list[_Snapshot] = field(default_factory=list)
+
+
+def merge(
+    connection: Connection,
+    provider: Provider,
+    stream: Stream,
+    held: Checkpoint,
+    mapper: Mapper,
+    watermark: datetime | None,
+) -> Changes | None:
+    """Bring the stored buckets of the open window to what its pages say, and close it; None if it is closed already.
+
+    Every page of the window was read: a stored bucket that no page mentions is gone at the provider too.
+    """
+    if not collection.is_open(connection, held) or held.window_start is None or held.window_end is None:
+        return None
+    changes = Changes()
+    first: datetime | None = None
+    for batch in _batches(provider, stream, collection.staged(connection, held), held.window_start, held.window_end):
+        _apply(connection, stream, held, mapper, batch, changes)
+        if batch.snapshots and first is None:
+            first = batch.snapshots[0].bucket.start
+    if held.fetched_at is not None and not stream.is_bill:
+        accounts.extend_coverage(
+            connection, held.account_id, (held.window_start, held.window_end), first, held.fetched_at - stream.lag
+        )
+    collection.finish(connection, held, watermark)
+    return changes
+
+
+def _apply(
+    connection: Connection, stream: Stream, held: Checkpoint, mapper: Mapper, batch: _Batch, changes: Changes
+) -> None:
+    stored = buckets.known(connection, held.account_id, stream.name, batch.start, batch.end)
+    fresh, restated = [], []
+    for snapshot in batch.snapshots:
+        row = stored.pop((snapshot.bucket.start, snapshot.key), None)
+        if row is None:
+            fresh.append(snapshot)
+        elif row["content_hash"] != snapshot.digest:
+            restated.append((snapshot, row))
+        else:
+            changes.unchanged += 1
+    changes.new += len(fresh)
+    changes.changed += len(restated)
+    changes.removed += len(stored)
+    if fresh:
+        ids = buckets.insert(connection, [_record(held, stream, snapshot) for snapshot in fresh])
+        lines = [(s.bucket, {"bucket_id": ids[s.bucket.start, s.key]}) for s in fresh]
+        ledger.insert(connection, _lines(connection, mapper, lines))
+    if restated:
+        records = [{"id": row["id"], **_record(held, stream, snapshot)} for snapshot, row in restated]
+        buckets.restate(connection, records, mapper.now)
+        lines = [(s.bucket, {"id": row["line_id"]}) for s, row in restated if row["line_id"] is not None]
+        ledger.replace(connection, _lines(connection, mapper, lines))
+    if stored:
+        rollups.subtract(connection, [row["line_id"] for row in stored.values() if row["line_id"] is not None])
+        buckets.remove(connection, [row["id"] for row in stored.values()], mapper.now)
+
+
+def _batches(
+    provider: Provider, stream: Stream, rows: Iterable[dict[str, Any]], start: datetime, end: datetime
+) -> Iterator[_Batch]:
+    """Tile `[start, end)` with batches; empty stretches belong to one too, for what vanished there."""
+    batch = _Batch(start, end)
+    for bucket_start, group in groupby(rows, key=lambda row: row["bucket_start"]):
+        if len(batch.snapshots) >= _ROWS_AT_ONCE:
+            batch.end = bucket_start
+            yield batch
+            batch = _Batch(bucket_start, end)
+        batch.snapshots.extend(
+            _snapshots(provider, stream, [Row(row["bucket_start"], row["bucket_end"], row["raw"]) for row in group])
+        )
+    yield batch
+
+
+def _snapshots(provider: Provider, stream: Stream, rows: list[Row]) -> Iterator[_Snapshot]:
+    """One snapshot per combination of dimensions; a bucket that pages or rows were split over is added up."""
+    combined: dict[str, tuple[Bucket, list[Any]]] = {}
+    for row in rows:
+        bucket = provider.parse(stream, row)
+        key = _digest(dict(bucket.dimensions))
+        known, raws = combined.get(key, (None, []))
+        combined[key] = (bucket if known is None else _sum(known, bucket), [*raws, row.raw])
+    for key, (bucket, raws) in combined.items():
+        yield _Snapshot(key, _digest(_content(bucket)), bucket, raws[0] if len(raws) == 1 else {"rows": raws})
+
+
+def _sum(first: Bucket, second: Bucket) -> Bucket:
+    amount = None if first.amount is None or second.amount is None else first.amount + second.amount
+    return replace(first, usage=first.usage + second.usage, amount=amount)
+
+
+def _lines(connection: Connection, mapper: Mapper, wanted: list[tuple[Bucket, dict[str, Any]]]) -> list[dict[str, Any]]:
+    mapped = [(mapper.line(bucket), identity) for bucket, identity in wanted]
+    used: dict[str, Rates] = {line[1].fingerprint(): line[1] for line, _ in mapped if line and line[1]}
+    ids = ledger.rates_ids(connection, {key: rates.to_json() for key, rates in used.items()})
+    names = {line[0]["model_raw"].lower(): line[0]["model"] for line, _ in mapped if line and line[0]["model_raw"]}
+    ledger.save_model_names(connection, names)
+    return [
+        {**line[0], **identity, "rates_id": ids[line[1].fingerprint()] if line[1] else None}
+        for line, identity in mapped
+        if line is not None
+    ]
+
+
+def _record(held: Checkpoint, stream: Stream, snapshot: _Snapshot) -> dict[str, Any]:
+    bucket = snapshot.bucket
+    return {
+        "account_id": held.account_id,
+        "stream": stream.name,
+        "bucket_start": bucket.start,
+        "bucket_end": bucket.end,
+        "key": snapshot.key,
+        "content_hash": snapshot.digest,
+        "dimensions": dict(bucket.dimensions),
+        "raw": snapshot.raw,
+        "amount": bucket.amount,
+        "charge": bucket.charge,
+        "model": bucket.model,
+        "fetched_at": held.fetched_at,
+    }
+
+
+def _content(bucket: Bucket) -> list[object]:
+    """Return everything that a provider may restate."""
+    return [
+        bucket.end, astuple(bucket.usage), astuple(bucket.context), bucket.model, bucket.key_id, bucket.workspace_id,
+        bucket.amount, bucket.charge, bucket.description,
+    ]  # fmt: skip
+
+
+def _digest(value: object) -> str:
+    # Equal values give equal text: keys are sorted, and `str` of a Decimal or instant keeps all of it.
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
