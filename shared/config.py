@@ -1,0 +1,211 @@
+"""Every setting, read once: the environment over a local `.env`, checked at start, secrets never shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from shared.addresses import check_address
+from shared.core.periods import parse_zone
+from shared.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
+
+_CREDENTIALS = (
+    "anthropic_admin_key",
+    "anthropic_admin_api_key",
+    "anthropic_api_key",
+    "openai_admin_key",
+    "openrouter_api_key",
+)
+
+# Parameters of SQLAlchemy's asyncpg dialect that libpq refuses.
+_ASYNCPG_ONLY = {"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size"}
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_DOTENV_LINE = re.compile(r"""(?:export\s+)?(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)'|(.*?))\s*(?:(?<=\s)#.*)?""")
+
+
+def _database_url(value: str) -> SecretStr:
+    scheme, _, driver = urlsplit(value).scheme.partition("+")
+    parts = urlsplit(value)
+    if scheme not in {"postgresql", "postgres"} or not (parts.hostname or "host=" in parts.query):
+        raise ValueError("write postgresql://user:password@host/database")
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    if driver == "asyncpg":
+        query = [("sslmode" if key == "ssl" else key, text) for key, text in query if key not in _ASYNCPG_ONLY]
+    _ = parts.port  # raises ValueError where it is not a number
+    # safe="/" keeps `host=/path/of/a/socket` readable; libpq accepts both.
+    return SecretStr(urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query, safe="/"), "")))
+
+
+def _secret(value: str) -> SecretStr:
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("it holds a space or a character that no key has; paste it again")
+    return SecretStr(value)
+
+
+def _zone_name(value: str) -> str:
+    return parse_zone(value).key
+
+
+def _origins(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _check_origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        parts = urlsplit(origin)
+        if origin != "*" and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path):
+            raise ValueError(f"write origins like https://app.example.com, separated by commas, not {origin!r}")
+    return value
+
+
+def _path(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("begin it with a slash, such as /api/memories")
+    return value
+
+
+def _header(value: str) -> str:
+    if not _HEADER_NAME.fullmatch(value):
+        raise ValueError("write the name of an HTTP header, such as X-API-Key")
+    return value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
+BaseUrl = Annotated[str, AfterValidator(check_address)]
+
+
+class Settings(BaseModel):
+    """All settings; the environment variable of a field is its name in capitals (`home` is `COST_TRACKER_HOME`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: DatabaseUrl | None = None
+    database_url_direct: DatabaseUrl | None = None
+    api_key: Secret | None = None
+    key_pepper: Secret | None = None
+
+    anthropic_admin_key: Secret | None = None
+    anthropic_admin_api_key: Secret | None = None
+    anthropic_api_key: Secret | None = None
+    openai_admin_key: Secret | None = None
+    openrouter_api_key: Secret | None = None
+    anthropic_base_url: BaseUrl = "https://api.anthropic.com"
+    openai_base_url: BaseUrl = "https://api.openai.com/v1"
+    openrouter_base_url: BaseUrl = "https://openrouter.ai/api/v1"
+
+    context_vault_url: BaseUrl | None = None
+    context_vault_path: Annotated[str, AfterValidator(_path)] = "/api/memories"
+    context_vault_method: Annotated[Literal["POST", "PUT", "PATCH"], BeforeValidator(_upper)] = "POST"
+    context_vault_auth_header: Annotated[str, AfterValidator(_header)] = "X-API-Key"
+    context_vault_api_key: Secret | None = None
+    context_vault_workspace: str = "openclaw_default"
+    context_vault_envelope: Literal["full", "bare"] = "full"
+    context_vault_content: Literal["object", "text"] = "object"
+    context_vault_names: Literal["ids", "short"] = "ids"
+
+    collection_interval_hours: Annotated[int, Field(ge=1, le=168)] = 6
+    collection_lookback_days: Annotated[int, Field(ge=1, le=90)] = 3
+    collection_backfill_days: Annotated[int, Field(ge=1, le=400)] = 90
+    timezone: Annotated[str, AfterValidator(_zone_name)] = "UTC"
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins), AfterValidator(_check_origins)] = ()
+    export_bucket: str | None = None
+    environment: str = "local"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "INFO"
+    home: Path = Path("~/.ai-cost-tracker")
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, dotenv_path: Path | None = None) -> Settings:
+        """Read settings from the environment (by default this process's), over those of a `.env` file if it exists.
+
+        Empty values count as not set.
+
+        Raises:
+            SettingError: one sentence that names the first malformed setting and never its value, if it is secret.
+        """
+        given = {**(read_dotenv(dotenv_path) if dotenv_path else {}), **(os.environ if environ is None else environ)}
+        values = {field: given[name].strip() for field, name in names().items() if given.get(name, "").strip()}
+        home = Path(values.get("home", "") or _default_home())
+        try:
+            return cls.model_validate({**values, "home": home.expanduser().absolute()})
+        except ValidationError as error:
+            raise SettingError(_sentence(error)) from None  # its chain would print the values
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone that days are cut in by default."""
+        return parse_zone(self.timezone)
+
+    def credentials(self) -> dict[str, str]:
+        """Return the provider keys that are set, by the names of their settings; the registry knows which counts."""
+        found = {names()[field]: getattr(self, field) for field in _CREDENTIALS}
+        return {name: secret.get_secret_value() for name, secret in found.items() if secret is not None}
+
+    def base_url(self, provider: str) -> str | None:
+        """Return the address set for a provider, None where there is no such setting."""
+        url: str | None = getattr(self, f"{provider}_base_url", None)
+        return url
+
+    def required(self, field: str) -> str:
+        """Return a setting as text.
+
+        Raises:
+            SettingError: it is not set.
+        """
+        value = getattr(self, field)
+        if value is None:
+            raise SettingError(f"Set {names()[field]}; .env.example says what it is for.")
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def names() -> dict[str, str]:
+    """Return the environment variable of each field."""
+    return {field: "COST_TRACKER_HOME" if field == "home" else field.upper() for field in Settings.model_fields}
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Return the `NAME=value` lines of a file, {} if there is none. Quotes, `export` and `# comments` are understood.
+
+    Raises:
+        SettingError: a line is neither a setting nor a comment, or the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"The settings file {path} cannot be read as text; check its permissions.") from error
+    found = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _DOTENV_LINE.fullmatch(line.strip())
+        if match is None:
+            raise SettingError(f"Line {number} of {path} is not NAME=value; correct it or begin it with #.")
+        found[match[1]] = next(group for group in (*match.groups()[1:], "") if group is not None)
+    return found
+
+
+def _default_home() -> str:
+    # The embedded Postgres opens every parent of its data to others when root starts it: not under /root.
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return "/var/lib/ai-cost-tracker" if is_root else "~/.ai-cost-tracker"
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"The setting {names()[str(first['loc'][0])]} is malformed: {reason[0].lower()}{reason[1:]}."
