@@ -1,0 +1,285 @@
+"""The tracker in process: keys, database, schema, the demo's provider, and the threads that runs work in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import psycopg
+from pydantic import SecretStr
+
+from functions import jobs, runtime
+from functions.api import main as api
+from infra.demo.anthropic import ADMIN_KEY, FakeAnthropic
+from infra.local import postgres
+from infra.local.transport import HandlerTransport
+from shared.errors import MigrationError, SettingError
+from shared.providers.registry import REGISTRY
+from shared.store import runs
+from shared.store.database import connect
+from shared.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from functions.runtime import App
+    from shared.config import Settings
+
+STOP_SECONDS = 3.0
+DEMO_SUFFIX = "_demo"
+_STOPPED = "It was stopped before its end; what was read is kept and the next run continues."
+
+
+def silent(_line: str) -> None:
+    """Say nothing."""
+
+
+def is_demo(settings: Settings, *, asked: bool | None = None) -> bool:
+    """Tell whether the demo organisation is in question: as asked, else where no provider's key is set."""
+    if asked is not None:
+        return asked
+    credentials = settings.credentials()
+    return all(spec.find_key(credentials) is None for spec in REGISTRY.values())
+
+
+def refused_keys(settings: Settings) -> list[str]:
+    """Return, for each provider whose only keys are of a kind that cannot read usage, the sentence on what it needs."""
+    given = settings.credentials()
+    return [
+        f"{', '.join(held)} cannot be used. {spec.key_needed}"
+        for spec in REGISTRY.values()
+        if spec.find_key(given) is None and (held := [key.setting for key in spec.key_settings if key.setting in given])
+    ]
+
+
+class Tracker:
+    """The API in process, over the embedded Postgres or `DATABASE_URL`, with the schema up to date.
+
+    Use `Tracker.open`. `applied` are the migrations that opening it applied; `key` is an API key with every scope.
+    """
+
+    def __init__(self, settings: Settings, fake: FakeAnthropic | None, applied: list[str]) -> None:
+        self.settings = settings
+        self.is_demo = fake is not None
+        self.applied = applied
+        self.key = settings.required("api_key")
+        self._fake = fake
+        self._runs = _Runs()
+        self._http = httpx.Client(timeout=30)
+        self.app: App = runtime.build(settings, self._http, dispatch=self._runs.start, is_demo=self.is_demo)
+        self.handler = api.build(lambda: self.app)
+
+    @classmethod
+    def open(
+        cls, settings: Settings, *, demo: bool | None = None, create: bool = False, say: Callable[[str], None] = silent
+    ) -> Self:
+        """Open the tracker; what is missing is made: home, keys, database, tables.
+
+        The demo organisation lives in a database of its own, beside the real one. `demo` asks for it or against it;
+        left out, `is_demo` decides, and without `create` only where the demo's database exists already: it is
+        serving that brings it into being, not a command that looks. `say` gets one line per step.
+
+        Raises:
+            SettingError: the home or the database cannot be used.
+            MigrationError: the schema cannot be brought up to date.
+        """
+        _log_to_stderr(settings)
+        if settings.database_url is None:
+            say(f"starting Postgres in {settings.home}")
+            settings = settings.model_copy(
+                update={"database_url": SecretStr(postgres.start(settings.home)), "database_url_direct": None}
+            )
+        settings = _with_keys(settings)
+        wants_demo = is_demo(settings, asked=demo)
+        if wants_demo:
+            beside = _beside(settings)
+            wants_demo = _has_database(settings, beside, create=create or demo is True)
+            settings = beside if wants_demo else settings
+        say("applying migrations")
+        applied = _migrated(settings)
+        if not wants_demo:
+            return cls(settings, None, applied)
+        fake = FakeAnthropic().start()
+        demo_provider = {"anthropic_admin_key": SecretStr(ADMIN_KEY), "anthropic_base_url": fake.url}
+        return cls(settings.model_copy(update=demo_provider), fake, applied)
+
+    @property
+    def database_name(self) -> str:
+        """The name of the database, without where it is."""
+        return urlsplit(self.settings.required("database_url")).path.strip("/")
+
+    @property
+    def key_path(self) -> Path:
+        """Where the API key is kept that was generated because `API_KEY` was not set."""
+        return _api_key_path(self.settings)
+
+    def client(self) -> httpx.Client:
+        """Return a client that calls the API in process, with the key set."""
+        transport = HandlerTransport(self.handler)
+        return httpx.Client(transport=transport, base_url="http://local", headers={"X-API-Key": self.key})
+
+    def begin_collection(self, due: datetime | None = None) -> int | None:
+        """Start a stored run for the instant it was `due` (UTC) and return its id; None where nothing can be polled."""
+        if not self.app.sources(inf):
+            return None
+        request = {} if due is None else {"now": due}
+        run_id = self.app.database.run(lambda c: runs.start(c, "collect", request, self.app.clock()))
+        self._runs.start(self.app, run_id)
+        return run_id
+
+    def stop_runs(self) -> None:
+        """Stop runs between two pages: what they read is kept and the next one continues."""
+        self._runs.stop(self.app)
+
+    def close(self) -> None:
+        """Stop runs and let everything go; the data stays."""
+        self.stop_runs()
+        if self._fake is not None:
+            self._fake.stop()
+        self._http.close()
+        self.app.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+class _Runs:
+    """Works runs in threads and can ask them to stop: they see that no time remains."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._threads: dict[int, threading.Thread] = {}
+
+    def start(self, app: App, run_id: int) -> None:
+        self._threads = {number: thread for number, thread in self._threads.items() if thread.is_alive()}
+        thread = threading.Thread(target=self._work, args=(app, run_id), name=f"run-{run_id}", daemon=True)
+        self._threads[run_id] = thread
+        thread.start()
+
+    def stop(self, app: App) -> None:
+        self._stopping.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        for run_id, thread in self._threads.items():
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():  # it waits for a provider; nobody should wait for it
+                now = app.clock()
+                app.database.run(lambda c, r=run_id, n=now: runs.finish(c, r, "partial", {}, _STOPPED, n))  # type: ignore[misc] # run at once
+        self._threads = {}
+
+    def _work(self, app: App, run_id: int) -> None:
+        try:
+            jobs.work(app, run_id, lambda: 0.0 if self._stopping.is_set() else inf)
+        except Exception:  # noqa: BLE001 - the last frame of a thread: nobody is above it to be told
+            if not self._stopping.is_set():  # the database may be gone by then
+                runtime.logger.exception("run lost", extra={"run": run_id})
+        finally:
+            app.database.close()
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    """Leave stdout to answers, which programs read."""
+    handler = runtime.logger.registered_handler
+    if isinstance(handler, logging.StreamHandler):
+        handler.setStream(sys.stderr)
+    runtime.logger.setLevel(settings.log_level)
+
+
+def _with_keys(settings: Settings) -> Settings:
+    """Return settings with `API_KEY` and `KEY_PEPPER`, from the home where they are not set; made there once."""
+    made = {}
+    try:
+        # Root's Postgres runs as a user of its own, which has to get through.
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o755 if os.geteuid() == 0 else 0o700)
+        if settings.api_key is None:
+            made["api_key"] = SecretStr(_kept(_api_key_path(settings), "act_local_"))
+        if settings.key_pepper is None:
+            made["key_pepper"] = SecretStr(_kept(settings.home / "key-pepper", ""))
+    except OSError as error:
+        raise SettingError(
+            f"{settings.home} cannot be used ({error.strerror}); set COST_TRACKER_HOME to a directory you can write."
+        ) from error
+    return settings.model_copy(update=made)
+
+
+def _api_key_path(settings: Settings) -> Path:
+    return settings.home / "api-key"
+
+
+def _kept(path: Path, prefix: str) -> str:
+    """Return the secret in a file that only its owner can read; the first to come makes it, whole or not at all."""
+    if not path.exists():
+        handle, draft = tempfile.mkstemp(dir=path.parent)  # mode 600
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(f"{prefix}{secrets.token_urlsafe(32)}\n")
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was faster
+        finally:
+            Path(draft).unlink()
+    return path.read_text().strip()
+
+
+def _beside(settings: Settings) -> Settings:
+    """Return the settings with the demo's database instead of the real one, on the same server."""
+    urls = {name: getattr(settings, name) for name in ("database_url", "database_url_direct")}
+    moved = {}
+    for name, url in urls.items():
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            database = parts.path.strip("/") or "cost_tracker"
+            moved[name] = SecretStr(urlunsplit(parts._replace(path=f"/{database}{DEMO_SUFFIX}")))
+    return settings.model_copy(update=moved)
+
+
+def _has_database(settings: Settings, wanted: Settings, *, create: bool) -> bool:
+    name = urlsplit(_direct(wanted)).path.strip("/")
+    with _connected(settings) as connection:
+        exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
+    if not exists and create:
+        try:
+            postgres.create_database(_direct(settings), name)
+        except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            pass  # another process was faster
+        except psycopg.Error as error:
+            raise SettingError(
+                f"The demo needs a database {name} of its own, which could not be created; create it, or set a "
+                "provider's key, or start with --no-demo."
+            ) from error
+    return exists or create
+
+
+def _migrated(settings: Settings) -> list[str]:
+    with _connected(settings) as connection:
+        try:
+            return migrate(connection)
+        except psycopg.Error as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise MigrationError(f"A migration failed and left the schema as it was: {reason}.") from error
+
+
+def _direct(settings: Settings) -> str:
+    return settings.required("database_url" if settings.database_url_direct is None else "database_url_direct")
+
+
+def _connected(settings: Settings) -> psycopg.Connection[psycopg.rows.DictRow]:
+    try:
+        return connect(_direct(settings))
+    except psycopg.OperationalError as error:
+        raise SettingError(
+            "Postgres does not let us in; check DATABASE_URL: host, database, user and password."
+        ) from error
