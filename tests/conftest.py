@@ -1,0 +1,88 @@
+"""Real Postgres for tests: one embedded server per run, the schema built once, a clone of it per test."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from shared.store.database import Connection, Database, connect
+from shared.store.migrate import migrate
+
+_HOME = "COST_TRACKER_TEST_HOME"
+_TEMPLATE = "tracker_template"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The process that starts the workers names the server's home; workers inherit it.
+    if not hasattr(config, "workerinput"):
+        os.environ[_HOME] = tempfile.mkdtemp(prefix="tracker-tests-")
+        Path(os.environ[_HOME]).chmod(0o755)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ[_HOME], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> str:
+    """An embedded Postgres of this test run's own, with the template database made."""
+    from infra.local import postgres  # noqa: PLC0415 - unit tests do without a server
+
+    dsn = postgres.start(Path(os.environ[_HOME]))
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        # Nothing here has to survive a power cut.
+        admin.execute("ALTER SYSTEM SET fsync = off")
+        admin.execute("SELECT pg_reload_conf()")
+        admin.execute("SELECT pg_advisory_lock(1)")
+        if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_TEMPLATE]).fetchone() is None:
+            building = f"{_TEMPLATE}_building"
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(building)))
+            with connect(make_conninfo(dsn, dbname=building)) as connection:
+                migrate(connection)
+            admin.execute(
+                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(_TEMPLATE))
+            )
+        admin.execute("SELECT pg_advisory_unlock(1)")
+    return dsn
+
+
+def _database(postgres_dsn: str, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_dsn, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    yield make_conninfo(postgres_dsn, dbname=name)
+    with psycopg.connect(postgres_dsn, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def dsn(postgres_dsn: str) -> Iterator[str]:
+    """A migrated, empty database."""
+    yield from _database(postgres_dsn, _TEMPLATE)
+
+
+@pytest.fixture
+def blank_dsn(postgres_dsn: str) -> Iterator[str]:
+    """A database without a schema."""
+    yield from _database(postgres_dsn, "template0")
+
+
+@pytest.fixture
+def database(dsn: str) -> Iterator[Database]:
+    found = Database(dsn)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def connection(dsn: str) -> Iterator[Connection]:
+    with connect(dsn) as found:
+        yield found
