@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, Self
 
 from infra.local.event import Call, Handler, Reply, call_handler
@@ -145,6 +146,11 @@ class _Server(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._connections: dict[socket.socket, bool] = {}  # whether a request is under way on it
         self.is_stopping = False
+
+    def server_bind(self) -> None:
+        # HTTPServer looks up the host's full name here, which can take seconds where DNS does not answer.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def dispatch(self, call: Call) -> Reply:
         return self._workers.call(call)

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import tempfile
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 DATABASE = "cost_tracker"
+_BUILTIN = 170000
 
 # `sun_path` of a Unix socket holds 108 bytes on Linux with the final NUL; macOS holds 104.
 _SOCKET_BYTES = 103
@@ -74,13 +75,16 @@ def create_database(dsn: str, name: str) -> str:
     Text sorts by code point, as on Neon, whatever the machine's locale is.
     """
     with psycopg.connect(dsn, autocommit=True) as connection:
-        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
-            connection.execute(
-                sql.SQL(
-                    "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin "
-                    "BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
-                ).format(sql.Identifier(name))
-            )
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        # A DATABASE_URL may lead to an older server, which has no locale of its own to offer.
+        locale = (
+            "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'" if connection.info.server_version >= _BUILTIN else ""
+        )
+        statement = sql.SQL(f"CREATE DATABASE {{}} TEMPLATE template0 ENCODING 'UTF8' {locale} LOCALE 'C'")
+        # Two processes that start at once both find it missing.
+        with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            if known is None:
+                connection.execute(statement.format(sql.Identifier(name)))
     head, _, tail = dsn.partition("?")
     return f"{head.rpartition('/')[0]}/{quote(name)}?{tail}"
 

@@ -110,9 +110,9 @@ class Tracker:
         applied = _migrated(settings)
         if not wants_demo:
             return cls(settings, None, applied)
+        say("demo: figures of an invented organisation, from a fake provider, in a database of their own")
         fake = FakeAnthropic().start()
-        demo_provider = {"anthropic_admin_key": SecretStr(ADMIN_KEY), "anthropic_base_url": fake.url}
-        return cls(settings.model_copy(update=demo_provider), fake, applied)
+        return cls(_of_demo(settings, fake.url), fake, applied)
 
     @property
     def database_name(self) -> str:
@@ -232,6 +232,13 @@ def _kept(path: Path, prefix: str) -> str:
         finally:
             Path(draft).unlink()
     return path.read_text().strip()
+
+
+def _of_demo(settings: Settings, url: str) -> Settings:
+    # With --demo there may be real keys. What they open has no place beside invented figures.
+    no_keys: dict[str, object] = {name.lower(): None for name in settings.credentials()}
+    fake = {"anthropic_admin_key": SecretStr(ADMIN_KEY), "anthropic_base_url": url}
+    return settings.model_copy(update=no_keys | fake)
 
 
 def _beside(settings: Settings) -> Settings:
