@@ -1,0 +1,110 @@
+"""`cost-tracker collect`: fetch usage from the providers now, and see what it changed."""
+
+from __future__ import annotations
+
+from datetime import date  # noqa: TC003 - Typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cost_tracker.connection import AsJson, Key, Url, connected
+from cost_tracker.options import day_option
+from cost_tracker.output import ExitCode, answers, clean, count, messages, note, print_json, show_table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from cost_tracker.client import Client, Run
+
+
+def collect(
+    *,
+    provider: Annotated[str | None, typer.Option(metavar="NAME", help="Only this provider, such as anthropic.")] = None,
+    account: Annotated[str | None, typer.Option(metavar="NAME", help="Only this account.")] = None,
+    start: Annotated[date | None, day_option("Read again from this day on; default: what is new.")] = None,
+    end: Annotated[date | None, day_option("The last day to read, with --start.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Collect usage and bills from every provider whose key is set. Collecting twice changes nothing.
+
+    Example: [bold]cost-tracker collect --provider anthropic --start 2026-11-01[/bold]
+    """
+    given = {"provider": provider, "account": account, "start": start, "end": end}
+    body: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    try:
+        with connected(url, key) as client:
+            run = _follow(client, body)
+    except KeyboardInterrupt:
+        note(
+            "The collection goes on in the service; its run stays at /admin/runs."
+            if url
+            else "Stopped. What was read is kept; the next `cost-tracker collect` continues from there."
+        )
+        raise
+    if as_json:
+        print_json(run)
+    else:
+        _show(run)
+    if run["status"] == "failed":
+        note(f"cost-tracker: {run['error']}")
+        raise typer.Exit(ExitCode.FAILED)
+    if run["status"] == "partial":
+        note("Not everything was read; what was is kept. Run `cost-tracker collect` again to continue.")
+
+
+def _follow(client: Client, body: dict[str, object]) -> Run:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415 - not for `--help`
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[pages]} pages"),
+    )
+    with Progress(*columns, console=messages(), transient=True) as progress:
+        return client.run("/admin/collect", body, _Bars(progress))
+
+
+class _Bars:
+    """One bar per account and stream; a stream is done when the next one begins."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+
+    def __call__(self, run: Run) -> None:
+        at: dict[str, Any] | None = (run["result"] or {}).get("progress")
+        if at is None:
+            return
+        name = (at["account"], at["stream"])
+        if name not in self._tasks:
+            for task in self._tasks.values():
+                self._progress.update(task, completed=100)
+            # Markup in the description would be obeyed: an account is named by a person.
+            title = clean(" ".join(name)).plain.replace("[", r"\[")
+            self._tasks[name] = self._progress.add_task(title, total=100, pages="0")
+        self._progress.update(self._tasks[name], completed=at["done"], pages=count(at["pages"]))
+
+
+def _show(run: Run) -> None:
+    console = answers()
+    for account in (run["result"] or {}).get("accounts", ()):
+        names = ("Stream", "Window (UTC)", "Pages", "New", "Changed", "Unchanged", "Removed")
+        rows = [
+            (
+                stream["stream"],
+                f"{_minute(stream['window_start'])} to {_minute(stream['window_end'])}",
+                *(count(stream[name]) for name in ("pages", "new", "changed", "unchanged", "removed")),
+            )
+            for stream in account["streams"]
+        ]
+        title = f"{account['account']} ({account['provider']}): {account['status']}"
+        show_table(console, title, names, rows, text_columns=2)
+        if account["error"]:
+            console.print(clean(account["error"]))
+
+
+def _minute(instant: str | None) -> str:
+    return "?" if instant is None else instant[:16].replace("T", " ")
