@@ -33,7 +33,7 @@ class Service:
     dsn: str
 
     def get(self, path: str, **params: str | list[str]) -> Any:  # noqa: ANN401 - decoded JSON
-        response = self.http.get(path, params=params)
+        response = self.http.get(path, params=params or None)
         assert response.status_code == 200, response.text
         return jsontext.loads(response.content)
 
