@@ -1,12 +1,15 @@
 # `make run` and `make test` set everything up; nothing but Python 3.11+ and make is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types lock clean
+.PHONY: help run test test-next check format lint types gates schema-hash sam-validate sam-build lock clean
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
+# The SAM command line pins versions that clash with ours, so it lives apart.
+SAM_VENV := .venv-sam
+UV := $(or $(wildcard $(BIN)/uv),uv)
 
 help: ## say what can be done
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,13 +25,27 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.local
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
+$(SAM_VENV)/.installed: requirements-sam.txt | $(BIN)/python
+	$(BIN)/python -m venv $(SAM_VENV)
+	$(SAM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sam.txt
+	@touch $@
+
 run: $(VENV)/.local ## start the whole service on this machine
 	@exec $(BIN)/cost-tracker serve
 
-test: $(VENV)/.dev ## run every test
+test: $(VENV)/.dev $(SAM_VENV)/.installed ## run every test, template gates included
 	$(BIN)/pytest -n 2 --dist loadfile
 
-check: format lint types test ## everything that CI checks
+# A shim of pyenv may be on the PATH without a version behind it: what counts is what runs.
+FIND_NEXT = for python in python3.13 "$$(pyenv root 2>/dev/null)"/versions/3.13.*/bin/python; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo "$$python" && break; done
+
+test-next: ## run every test on Python 3.13, the version of the functions, where it is installed
+	@python=$$($(FIND_NEXT)); if [ -n "$$python" ]; then \
+		$(MAKE) --no-print-directory VENV=.venv-3.13 PYTHON="$$python" test; \
+	else echo "Python 3.13 is not installed here: the tests ran on $$($(BIN)/python -V) only."; fi
+
+check: format lint types test test-next ## everything that CI checks
 
 format: $(VENV)/.dev ## fail where the formatter would change a file
 	$(BIN)/ruff format --check .
@@ -39,6 +56,38 @@ lint: $(VENV)/.dev ## ruff, every rule
 types: $(VENV)/.dev ## mypy, strict
 	$(BIN)/mypy
 
+gates: $(VENV)/.dev $(SAM_VENV)/.installed ## check template.yaml alone, as the tests do
+	$(BIN)/python -m infra.gates
+
+schema-hash: $(VENV)/.dev ## write the hash of the migrations into template.yaml
+	$(BIN)/python -m infra.gates.schema
+
+sam-validate: $(VENV)/.dev $(SAM_VENV)/.installed ## what `sam deploy` would refuse
+	AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam validate --lint
+
+sam-build: $(VENV)/.dev $(SAM_VENV)/.installed ## build every function for Lambda into .aws-sam
+	SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam build
+
+# What `sam build` runs for each function. One artefact serves them all: the code as it lies here, so that imports are
+# the same on Lambda and in the tests, and the pinned dependencies for Lambda's platform. ARCH=x86_64 builds for a laptop.
+ARCH ?= aarch64
+# Lambda brings boto3 and what only boto3 needs.
+IN_LAMBDA := boto3 botocore s3transfer dateutil python_dateutil six six.py urllib3
+# Lambda cannot write bytecode next to the code, so a cold start would compile every module: it is shipped where a
+# Python 3.13 can make it, with hashes instead of times, so that equal code gives equal archives.
+build-%Function:
+	@test -n "$(ARTIFACTS_DIR)" || { echo "Use make sam-build, or name a folder: make $@ ARTIFACTS_DIR=build/lambda"; exit 1; }
+	mkdir -p "$(ARTIFACTS_DIR)"
+	$(UV) pip install --quiet --target "$(ARTIFACTS_DIR)" --python-version 3.13 --only-binary :all: \
+		--python-platform $(ARCH)-manylinux_2_28 --no-deps --require-hashes -r requirements.txt
+	cp -R functions shared "$(ARTIFACTS_DIR)"
+	cd "$(ARTIFACTS_DIR)" && rm -rf bin .lock $(IN_LAMBDA) $(IN_LAMBDA:%=%-*.dist-info) certifi/tests && \
+		find . -type d -name __pycache__ -prune -exec rm -rf {} + && \
+		find . -path '*.dist-info/*' \( -name RECORD -o -name REQUESTED -o -name INSTALLER \) -delete
+	@python=$$($(FIND_NEXT)); if [ -n "$$python" ]; then \
+		cd "$(ARTIFACTS_DIR)" && "$$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash . ; \
+	else echo "There is no Python 3.13 here to compile with: the artefact works, its cold starts take longer."; fi
+
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
@@ -47,6 +96,8 @@ lock: $(VENV)/.dev ## pin what pyproject.toml asks for
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --extra local --extra dev -c requirements-local.txt pyproject.toml \
 		-o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --group sam -o requirements-sam.txt
 
 clean: ## remove what make built
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM_VENV) .aws-sam build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,7 +1,6 @@
 """What the collection tests share: an App's worth of parts over a fake provider, and whole-database comparison."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -9,7 +8,7 @@ import httpx
 from infra.demo.anthropic import ADMIN_KEY, FakeAnthropic
 from shared.core.windows import Plan
 from shared.prices.catalogue import Catalogue
-from shared.providers.base import Bucket, Name, Page, Provider, Row, Stream, Window
+from shared.providers.base import Provider
 from shared.providers.http import Budget
 from shared.providers.registry import REGISTRY
 from shared.store.database import Connection, Database
@@ -40,44 +39,13 @@ def tables(connection: Connection) -> dict[str, list[str]]:
 
 def provider(fake: FakeAnthropic, key: str = ADMIN_KEY) -> Provider:
     """The real Anthropic provider against the fake server; it waits for nothing."""
+    return provider_at(fake.url, key)
+
+
+def provider_at(url: str, key: str) -> Provider:
+    """The same, by the server's address."""
     patient = Budget(deadline=float("inf"), clock=lambda: 0.0, sleep=lambda _: None)
-    return REGISTRY["anthropic"].connect(key, httpx.Client(trust_env=False), patient, fake.url)
-
-
-@dataclass(frozen=True)
-class Killed(BaseException):
-    """The process ends here: no `except Exception` of ours may see it."""
-
-    page: int
-
-
-@dataclass
-class Mortal:
-    """A provider whose process is killed as soon as page `last` was read and kept."""
-
-    inner: Provider
-    last: int
-    read: int = 0
-    name: str = field(init=False)
-    streams: tuple[Stream, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.name, self.streams = self.inner.name, self.inner.streams
-
-    def check(self) -> str:
-        return self.inner.check()
-
-    def names(self) -> tuple[Name, ...]:
-        return self.inner.names()
-
-    def fetch(self, stream: Stream, window: Window, cursor: str | None) -> Page:
-        if self.read == self.last:
-            raise Killed(self.last)
-        self.read += 1
-        return self.inner.fetch(stream, window, cursor)
-
-    def parse(self, stream: Stream, row: Row) -> Bucket:
-        return self.inner.parse(stream, row)
+    return REGISTRY["anthropic"].connect(key, httpx.Client(trust_env=False), patient, url)
 
 
 def run(
