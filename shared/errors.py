@@ -6,6 +6,7 @@ CostTrackerError
 ├── NotFoundError          no such thing (404)
 ├── ConflictError          it contradicts what is stored (409)
 ├── DatabaseUnavailableError  Postgres did not answer in time (503)
+│   └── PasswordRefusedError  Postgres refused the password; a rotated one was asked for (shared/store/database.py)
 ├── MigrationError         the schema cannot be brought up to date
 ├── SupersededError        another run took this account over
 └── ProviderError          a provider's API did not give us what we asked for
