@@ -67,13 +67,13 @@ def extend_coverage(
     """Return the coverage after a window was read in full.
 
     `first_bucket` is the earliest bucket with usage, `settled` the instant before which the provider's figures stand.
-    `complete_until` never retreats. An older window that does not touch the coverage changes nothing, since the gap
-    between them was never read; a newer one starts the coverage afresh.
+    `complete_until` never retreats. A window that does not touch the coverage changes nothing, since the gap between
+    them was never read; the next collection from the watermark joins them.
     """
     start, end = window
     until = min(settled, end)
-    if coverage.covered_from is None or coverage.complete_until is None or start > coverage.complete_until:
+    if coverage.covered_from is None or coverage.complete_until is None:
         return coverage if first_bucket is None else Coverage(first_bucket, max(first_bucket, until))
-    if end < coverage.covered_from:
+    if end < coverage.covered_from or start > coverage.complete_until:
         return coverage
     return Coverage(min(coverage.covered_from, first_bucket or start), max(coverage.complete_until, until))

@@ -12,7 +12,7 @@ import httpx
 
 from shared.errors import CursorRefusedError, MalformedResponseError, ProviderError
 from shared.providers.anthropic_rows import CostRow, UsageRow, UsageRowWithSpeed, charged, counted
-from shared.providers.base import Bucket, Name, Page, Row, Stream, Window
+from shared.providers.base import Bucket, Name, Owner, Page, Row, Stream, Window
 from shared.providers.http import Budget, JsonClient, Service
 from shared.providers.payload import Instant, Payload, Text, bucket_fault, check_window, read
 from shared.providers.spec import KeySetting, ProviderSpec
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 API_VERSION = "2023-06-01"
 SPEED_BETA = "fast-mode-2026-02-01"
 MAX_NAME_PAGES = 100
+_TOKEN_REFUSALS = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.GONE})
 
 # Usage trails by about 5 minutes, costs by up to a day (the report's own pages).
 USAGE = Stream("usage", grain=timedelta(hours=1), lag=timedelta(minutes=10))
@@ -65,6 +66,7 @@ class _NameList(Payload):
 
 
 class _Organization(Payload):
+    id: Text
     name: Text
 
 
@@ -91,10 +93,11 @@ class Anthropic:
         self._usage_row = UsageRowWithSpeed if speed else UsageRow
         self._usage_groups = (*_USAGE_GROUPS, "speed") if speed else _USAGE_GROUPS
 
-    def check(self) -> str:
-        """Return the organisation's name; raises as `Provider.fetch` does."""
+    def owner(self) -> Owner:
+        """Return the organisation; raises as `Provider.fetch` does."""
         path = "/v1/organizations/me"
-        return read(_Organization, self._client.get(path), _source(path)).name
+        found = read(_Organization, self._client.get(path), _source(path))
+        return Owner(found.id, found.name)
 
     def names(self) -> tuple[Name, ...]:
         """Return every key and workspace, whatever its status; raises as `Provider.fetch` does.
@@ -141,20 +144,21 @@ class Anthropic:
         ]
         headers = {"anthropic-beta": SPEED_BETA} if self._speed and not stream.is_bill else {}
 
-        def refusal(status: int, said: str) -> type[ProviderError]:
-            # The documented 400 of a token that was given for other parameters, or is too old, speaks of the page.
-            about_page = status == httpx.codes.BAD_REQUEST and "page" in said.lower()
-            return CursorRefusedError if cursor is not None and about_page else ProviderError
+        def refusal(status: int, _said: str) -> type[ProviderError]:
+            # The same query was accepted for the first page, so what is refused now is the token, in whatever words.
+            is_token = cursor is not None and status in _TOKEN_REFUSALS
+            return CursorRefusedError if is_token else ProviderError
 
         report = read(_Report, self._client.get(path, query, headers, refusal), _source(path))
         rows = tuple(self._rows(stream, window, report))
+        listed = (report.data[0].starting_at, report.data[-1].ending_at) if report.data else None
         if not report.has_more:
-            return Page(rows, None)
+            return Page(rows, None, listed)
         if not report.next_page or report.next_page == cursor:
             raise MalformedResponseError(
                 f"{_source(path)} promises more but its next_page is missing or was given before."
             )
-        return Page(rows, report.next_page)
+        return Page(rows, report.next_page, listed)
 
     def _rows(self, stream: Stream, window: Window, report: _Report) -> Iterator[Row]:
         source = _source(_PATHS[stream.name])

@@ -34,10 +34,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of one page, oldest first, and the token of the next one (None at the end)."""
+    """Rows of one page, oldest first, and the token of the next one (None at the end).
+
+    `listed` is the span of the intervals that the page names, empty ones included; None if it names none. What a
+    provider did not list was not read, whatever was asked for.
+    """
 
     rows: tuple[Row, ...]
     next_cursor: str | None
+    listed: tuple[datetime, datetime] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,14 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom a credential belongs to, as the provider identifies and calls them."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """What a provider calls an id. `kind` is `key` or `workspace`; those no longer in use are listed too.
 
@@ -81,13 +94,15 @@ class Stream:
     """One report of a provider.
 
     `grain` is the bucket width that windows are aligned to; `lag` is how long after the fact the provider's figures
-    are settled; `is_bill` says that its buckets carry money rather than counts.
+    are settled; `is_bill` says that its buckets carry money rather than counts; `splits_buckets` that one interval
+    may go on in the next page, where for all others a page that goes back in time is nonsense.
     """
 
     name: str
     grain: timedelta
     lag: timedelta
     is_bill: bool = False
+    splits_buckets: bool = False
 
 
 class Provider(Protocol):
@@ -96,8 +111,8 @@ class Provider(Protocol):
     name: str
     streams: tuple[Stream, ...]
 
-    def check(self) -> str:
-        """Return what the provider calls the owner of the credential, by its cheapest call; raises as `fetch` does."""
+    def owner(self) -> Owner:
+        """Return whom the credential belongs to, by the provider's cheapest call; raises as `fetch` does."""
 
     def names(self) -> tuple[Name, ...]:
         """Return the names of keys and workspaces, archived ones included, each id once; raises as `fetch` does."""

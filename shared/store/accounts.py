@@ -52,6 +52,14 @@ def everyone(connection: Connection) -> list[Account]:
     return [Account(**row) for row in connection.execute(f"SELECT {_COLUMNS} FROM accounts ORDER BY id")]
 
 
+def claim(connection: Connection, account_id: int, owner_id: str) -> str:
+    """Return whom the account belongs to: `owner_id` if it belonged to nobody yet."""
+    row = connection.execute(
+        "UPDATE accounts SET owner_id = coalesce(owner_id, %s) WHERE id = %s RETURNING owner_id", [owner_id, account_id]
+    ).fetchone()
+    return owner_id if row is None else str(row["owner_id"])
+
+
 def set_health(connection: Connection, account_id: int, state: str, error: str | None, collected_at: datetime) -> None:
     """Record how a collection ended: `ok`, `credential_refused` or `failing` with its sentence."""
     connection.execute(
@@ -70,16 +78,21 @@ def extend_coverage(
     window: tuple[datetime, datetime],
     first_bucket: datetime | None,
     settled: datetime,
-) -> None:
-    """Widen the account's coverage by a window that was read in full (see `core.windows.extend_coverage`)."""
+) -> tuple[Coverage, Coverage]:
+    """Widen the account's coverage by a window that was read in full (see `core.windows.extend_coverage`).
+
+    Returns the coverage before and after. The account stays locked until the end of the transaction.
+    """
     row = connection.execute(
         "SELECT covered_from, complete_until FROM accounts WHERE id = %s FOR UPDATE", [account_id]
     ).fetchone()
-    after = windows.extend_coverage(Coverage(**(row or {})), window, first_bucket, settled)
+    before = Coverage(None, None) if row is None else Coverage(**row)
+    after = windows.extend_coverage(before, window, first_bucket, settled)
     connection.execute(
         "UPDATE accounts SET covered_from = %s, complete_until = %s WHERE id = %s",
         [after.covered_from, after.complete_until, account_id],
     )
+    return before, after
 
 
 def save_names(connection: Connection, account_id: int, names: Iterable[tuple[str, str, str, bool]]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import SupersededError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from datetime import datetime
 
     from shared.store.database import Connection
@@ -28,9 +28,15 @@ class Checkpoint:
     next_cursor: str | None
     pages: int
     all_read: bool
+    listed_start: datetime | None
+    listed_end: datetime | None
 
 
-_COLUMNS = "account_id, stream, watermark, fence, window_start, window_end, fetched_at, next_cursor, pages, all_read"
+_COLUMNS = (
+    "account_id, stream, watermark, fence, window_start, window_end, fetched_at, next_cursor, pages, all_read, "
+    "listed_start, listed_end"
+)
+_NOTHING_READ = "next_cursor = NULL, pages = 0, all_read = false, listed_start = NULL, listed_end = NULL"
 
 
 def take_over(connection: Connection, account_id: int, stream: str) -> Checkpoint:
@@ -46,13 +52,13 @@ def take_over(connection: Connection, account_id: int, stream: str) -> Checkpoin
     return _checkpoint(row)
 
 
-def is_open(connection: Connection, held: Checkpoint) -> bool:
-    """Lock the checkpoint for this transaction and say whether its window still waits to be merged.
+def lock(connection: Connection, held: Checkpoint) -> Checkpoint:
+    """Lock the checkpoint for this transaction and return it as it is stored.
 
     Raises:
         SupersededError: another run took the stream over.
     """
-    return _update(connection, held, "fence = fence", {}).window_start is not None
+    return _update(connection, held, "fence = fence", {})
 
 
 def open_window(
@@ -63,8 +69,7 @@ def open_window(
     return _update(
         connection,
         held,
-        "window_start = %(start)s, window_end = %(end)s, fetched_at = %(at)s, next_cursor = NULL, pages = 0, "
-        "all_read = false",
+        f"window_start = %(start)s, window_end = %(end)s, fetched_at = %(at)s, {_NOTHING_READ}",
         {"start": start, "end": end, "at": fetched_at},
     )
 
@@ -74,13 +79,21 @@ def stage(
     held: Checkpoint,
     rows: Iterable[tuple[datetime, datetime, str]],
     next_cursor: str | None,
+    listed: tuple[datetime, datetime] | None,
 ) -> Checkpoint:
-    """Keep one page's rows (bucket start, end, JSON text) and the token of the next, in one transaction."""
+    """Keep one page's rows (bucket start, end, JSON text), what it listed and the token of the next, all at once."""
     after = _update(
         connection,
         held,
-        "next_cursor = %(cursor)s, pages = %(page)s, all_read = %(done)s",
-        {"cursor": next_cursor, "page": held.pages + 1, "done": next_cursor is None},
+        "next_cursor = %(cursor)s, pages = %(page)s, all_read = %(done)s, "
+        "listed_start = least(listed_start, %(first)s), listed_end = greatest(listed_end, %(last)s)",
+        {
+            "cursor": next_cursor,
+            "page": held.pages + 1,
+            "done": next_cursor is None,
+            "first": listed[0] if listed else None,
+            "last": listed[1] if listed else None,
+        },
     )
     # A page whose COMMIT was answered by silence is written again.
     connection.execute(
@@ -95,8 +108,11 @@ def stage(
     return after
 
 
-def staged(connection: Connection, held: Checkpoint) -> Iterator[dict[str, Any]]:
-    """Yield the rows of all pages by bucket (`bucket_start`, `bucket_end`, `raw`), a few thousand in memory."""
+def staged(connection: Connection, held: Checkpoint) -> Generator[dict[str, Any], None, None]:
+    """Yield the rows of all pages by bucket (`bucket_start`, `bucket_end`, `raw`), a few thousand in memory.
+
+    Close the generator before the transaction ends.
+    """
     with connection.cursor(name="staged_rows_in_order") as cursor:
         cursor.itersize = 2000
         yield from cursor.execute(
@@ -108,14 +124,14 @@ def staged(connection: Connection, held: Checkpoint) -> Iterator[dict[str, Any]]
         )
 
 
-def finish(connection: Connection, held: Checkpoint, watermark: datetime | None) -> None:
+def finish(connection: Connection, held: Checkpoint, watermark: datetime | None) -> Checkpoint:
     """Close the window; the watermark moves forward or stays."""
     _drop_pages(connection, held)
-    _update(
+    return _update(
         connection,
         held,
         "watermark = greatest(watermark, %(watermark)s), window_start = NULL, window_end = NULL, fetched_at = NULL, "
-        "next_cursor = NULL, pages = 0, all_read = false",
+        f"{_NOTHING_READ}",
         {"watermark": watermark},
     )
 

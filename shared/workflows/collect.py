@@ -7,8 +7,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core import jsontext
-from shared.core.windows import Plan, fetch_window, next_watermark
-from shared.errors import CredentialError, CursorRefusedError, MalformedResponseError, ProviderError, SupersededError
+from shared.core.windows import Plan, fetch_window, floor, next_watermark
+from shared.errors import (
+    CredentialError,
+    CursorRefusedError,
+    DatabaseUnavailableError,
+    MalformedResponseError,
+    ProviderError,
+    ProviderUnavailableError,
+    SupersededError,
+)
 from shared.providers.base import Page, Provider, Stream, Window
 from shared.store import accounts, collection, projects
 from shared.workflows.lines import Mapper
@@ -52,13 +60,17 @@ class StreamReport:
 
 @dataclass(slots=True)
 class AccountReport:
-    """What happened to one account. `status` is `succeeded`, `partial` (continues next time) or `failed`."""
+    """What happened to one account. `status` is `succeeded`, `partial` (continues next time) or `failed`.
+
+    `cause` is an error of ours behind a failure, for the log.
+    """
 
     account: str
     provider: str
     status: str = "succeeded"
     error: str | None = None
     streams: list[StreamReport] = field(default_factory=list)
+    cause: Exception | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that runs store."""
@@ -126,6 +138,7 @@ class _Collector:
         state = "ok"
         try:
             self._check_time()
+            self._check_owner(account)
             mapper = self._mapper(account)
             for stream in provider.streams:
                 self._stream(account, stream, mapper, report)
@@ -133,11 +146,28 @@ class _Collector:
             report.status = "partial"
             report.error = str(stop) or "Out of time: the pages read are kept and the next run continues from them."
             return report
+        except ProviderUnavailableError as error:
+            is_late = self.remaining() < RESERVE_SECONDS
+            report.status, report.error, state = "partial" if is_late else "failed", str(error), "failing"
         except ProviderError as error:
             report.status, report.error = "failed", str(error)
             state = "credential_refused" if isinstance(error, CredentialError) else "failing"
+        except DatabaseUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a mistake of ours with one account must not stop the others
+            report.status, report.cause, state = "failed", error, "failing"
+            report.error = f"It failed inside the tracker ({type(error).__name__}); the log has the details."
         self.database.run(lambda c: accounts.set_health(c, account.id, state, report.error, self.plan.now))
         return report
+
+    def _check_owner(self, account: Account) -> None:
+        owner = self.source.provider.owner()
+        known = self.database.run(lambda c: accounts.claim(c, account.id, owner.id))
+        if known != owner.id:
+            raise CredentialError(
+                f"This key belongs to {owner.name}, but the account {account.name} holds figures of somebody else; "
+                "use a key of theirs, or a database of its own for this one."
+            )
 
     def _mapper(self, account: Account) -> Mapper:
         listed = self.source.provider.names()
@@ -155,6 +185,9 @@ class _Collector:
             if self.plan.start is None and held.watermark is not None and held.watermark >= self.plan.now:
                 return
         start, end = fetch_window(self.plan, stream.grain, held.watermark)
+        if stream.is_bill:
+            # Bills trail: a span without any complete day is refused, so a few are always asked for.
+            start = min(start, floor(self.plan.now - self.plan.lookback, stream.grain))
         held = self.database.run(lambda c: collection.open_window(c, held, start, end, self.plan.now))
         self._window(held, stream, mapper, report)
 
@@ -162,17 +195,20 @@ class _Collector:
         result = StreamReport(stream.name, held.window_start, held.window_end)
         report.streams.append(result)
         try:
-            held = self._read(held, stream, result)
-        except CursorRefusedError:
-            held = self._reopen(held)
-            held = self._read(held, stream, result)
-        except MalformedResponseError:
-            # What this window's pages said cannot be trusted; the next run reads it from its first page.
+            try:
+                held = self._read(held, stream, result)
+            except CursorRefusedError:
+                held = self._reopen(held)
+                held = self._read(held, stream, result)
+        except (ProviderUnavailableError, CredentialError):
+            raise  # its pages are good; the next run reads on
+        except ProviderError:
+            # What this window's pages said cannot be trusted, or cannot be had; the next run begins it anew.
             self.database.run(lambda c: collection.finish(c, held, None))
             raise
         self._check_time()
-        result.changes = self._merge(held, stream, mapper)
-        return self.database.run(lambda c: collection.take_over(c, held.account_id, stream.name))
+        result.changes, held = self._merge(held, stream, mapper)
+        return held
 
     def _read(self, held: Checkpoint, stream: Stream, result: StreamReport) -> Checkpoint:
         window = _opened(held)
@@ -182,37 +218,44 @@ class _Collector:
             self._check_time()
             page = self.source.provider.fetch(stream, window, held.next_cursor)
             if page.next_cursor is not None and (page.next_cursor in seen or held.pages >= most_pages):
-                raise MalformedResponseError(
-                    f"{self.source.provider.name} keeps sending the same or endless pages of {stream.name}; "
-                    "nothing was stored, the next run tries again."
-                )
+                raise self._nonsense(stream, "keeps sending the same or endless pages")
+            if _goes_back(page, held, stream):
+                raise self._nonsense(stream, "sends a page with intervals of the page before")
             seen.add(page.next_cursor)
             held = self._stage(held, page)
             result.pages += 1
             reached = page.rows[-1].end if page.rows and page.next_cursor else window.end
             done = (reached - window.start) / (window.end - window.start)
             self.progress(Progress(self.source.account, stream.name, held.pages, done))
+        if held.listed_end is None and not stream.is_bill:
+            # Empty intervals are listed too, so an answer without any is not "no usage".
+            raise self._nonsense(stream, "lists no interval at all")
         return held
+
+    def _nonsense(self, stream: Stream, what: str) -> MalformedResponseError:
+        name = f"{self.source.provider.name} {what} of its {stream.name} report"
+        return MalformedResponseError(f"{name}; nothing was stored, the next run tries again.")
 
     def _stage(self, held: Checkpoint, page: Page) -> Checkpoint:
         rows = [(row.start, row.end, jsontext.dumps(row.raw)) for row in page.rows]
-        return self.database.run(lambda c: collection.stage(c, held, rows, page.next_cursor))
+        return self.database.run(lambda c: collection.stage(c, held, rows, page.next_cursor, page.listed))
 
-    def _merge(self, held: Checkpoint, stream: Stream, mapper: Mapper) -> Changes:
-        window = _opened(held)
-        watermark = next_watermark(
-            self.plan, (window.start, window.end), held.fetched_at or self.plan.now, held.watermark
-        )
+    def _merge(self, held: Checkpoint, stream: Stream, mapper: Mapper) -> tuple[Changes, Checkpoint]:
+        if held.listed_end is None:  # a bill without any interval yet
+            return Changes(), self.database.run(lambda c: collection.finish(c, held, None))
+        window = _opened(held).start, held.listed_end
+        watermark = next_watermark(self.plan, window, held.fetched_at or self.plan.now, held.watermark)
         # A COMMIT whose answer was lost is tried again and finds the window closed: the first try's word stands.
         done: list[Changes] = []
 
-        def attempt(connection: Connection) -> None:
-            changes = merge(connection, self.source.provider, stream, held, mapper, watermark)
+        def attempt(connection: Connection) -> Checkpoint:
+            changes, closed = merge(connection, self.source.provider, stream, held, mapper, watermark)
             if changes is not None:
                 done.append(changes)
+            return closed
 
-        self.database.run(attempt)
-        return done[-1]
+        closed = self.database.run(attempt)
+        return done[-1], closed
 
     def _reopen(self, held: Checkpoint) -> Checkpoint:
         window = _opened(held)
@@ -222,6 +265,14 @@ class _Collector:
     def _check_time(self) -> None:
         if self.remaining() < RESERVE_SECONDS:
             raise _OutOfTimeError
+
+
+def _goes_back(page: Page, held: Checkpoint, stream: Stream) -> bool:
+    """Tell whether a page lists intervals that an earlier one has listed: adding them up would bill them twice."""
+    if page.listed is None or held.listed_end is None:
+        return False
+    allowed = stream.grain if stream.splits_buckets else timedelta(0)
+    return page.listed[0] < held.listed_end - allowed
 
 
 def _opened(held: Checkpoint) -> Window:

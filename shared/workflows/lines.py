@@ -47,6 +47,11 @@ class Mapper:
             return None
         return self._columns(bucket, normalise(bucket.amount), None), None
 
+    def _model(self, bucket: Bucket) -> str:
+        if bucket.model is None:
+            return bucket.charge or "unknown"
+        return self.prices.canonical(self.provider, bucket.model)
+
     def _columns(self, bucket: Bucket, cost: Decimal | None, costs: Costs | None) -> dict[str, Any]:
         key_name = self.names.get(("key", bucket.key_id or ""))
         workspace = self.names.get(("workspace", bucket.workspace_id or ""))
@@ -58,7 +63,7 @@ class Mapper:
             "collected_at": self.now,
             "updated_at": self.now,
             "provider": self.provider,
-            "model": self.prices.canonical(self.provider, bucket.model) if bucket.model else bucket.charge,
+            "model": self._model(bucket),
             "model_raw": bucket.model,
             **_counts(bucket.usage),
             **_costs(costs),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from dataclasses import astuple, dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from shared.core import crash
+from shared.core.money import total
 from shared.providers.base import Bucket, Provider, Row, Stream
 from shared.store import accounts, buckets, collection, ledger, rollups
+from shared.workflows import attribute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,30 +63,42 @@ def merge(
     held: Checkpoint,
     mapper: Mapper,
     watermark: datetime | None,
-) -> Changes | None:
-    """Bring the stored buckets of the open window to what its pages say, and close it; None if it is closed already.
+) -> tuple[Changes | None, Checkpoint]:
+    """Bring the stored buckets of the open window to what its pages say, and close it.
 
-    Every page of the window was read: a stored bucket that no page mentions is gone at the provider too.
+    Every page of the window was read: a stored bucket that no page mentions is gone at the provider too, as long as
+    it lies in the span that the pages listed. Returns what changed and the closed checkpoint; what changed is None
+    where the window is closed already.
     """
-    if not collection.is_open(connection, held) or held.window_start is None or held.window_end is None:
-        return None
+    now = collection.lock(connection, held)
+    if now.window_start is None or held.listed_start is None or held.listed_end is None:
+        return None, now
     changes = Changes()
+    touched: set[datetime] = set()
     first: datetime | None = None
-    for batch in _batches(provider, stream, collection.staged(connection, held), held.window_start, held.window_end):
-        _apply(connection, stream, held, mapper, batch, changes)
-        if batch.snapshots and first is None:
-            first = batch.snapshots[0].bucket.start
+    # A failure leaves the cursor to the garbage collector, which might close it inside the next transaction.
+    with closing(collection.staged(connection, held)) as rows:
+        for batch in _batches(provider, stream, rows, held.listed_start, held.listed_end):
+            touched |= _apply(connection, stream, held, mapper, batch, changes)
+            crash.at("merge:buckets")
+            if batch.snapshots and first is None:
+                first = batch.snapshots[0].bucket.start
     if held.fetched_at is not None and not stream.is_bill:
-        accounts.extend_coverage(
-            connection, held.account_id, (held.window_start, held.window_end), first, held.fetched_at - stream.lag
+        before, after = accounts.extend_coverage(
+            connection, held.account_id, (now.window_start, held.listed_end), first, held.fetched_at - stream.lag
         )
-    collection.finish(connection, held, watermark)
-    return changes
+        crash.at("merge:coverage")
+        attribute.after_collection(connection, held.account_id, touched, before, after)
+        crash.at("merge:balanced")
+    closed = collection.finish(connection, held, watermark)
+    crash.at("merge:closed")
+    return changes, closed
 
 
 def _apply(
     connection: Connection, stream: Stream, held: Checkpoint, mapper: Mapper, batch: _Batch, changes: Changes
-) -> None:
+) -> set[datetime]:
+    """Bring the buckets of one batch to what it says; return where those begin that changed."""
     stored = buckets.known(connection, held.account_id, stream.name, batch.start, batch.end)
     fresh, restated = [], []
     for snapshot in batch.snapshots:
@@ -108,6 +124,11 @@ def _apply(
     if stored:
         rollups.subtract(connection, [row["line_id"] for row in stored.values() if row["line_id"] is not None])
         buckets.remove(connection, [row["id"] for row in stored.values()], mapper.now)
+    return {
+        *(snapshot.bucket.start for snapshot in fresh),
+        *(snapshot.bucket.start for snapshot, _ in restated),
+        *(start for start, _ in stored),
+    }
 
 
 def _batches(
@@ -139,7 +160,7 @@ def _snapshots(provider: Provider, stream: Stream, rows: list[Row]) -> Iterator[
 
 
 def _sum(first: Bucket, second: Bucket) -> Bucket:
-    amount = None if first.amount is None or second.amount is None else first.amount + second.amount
+    amount = None if first.amount is None or second.amount is None else total((first.amount, second.amount))
     return replace(first, usage=first.usage + second.usage, amount=amount)
 
 

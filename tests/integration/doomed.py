@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NoReturn
 
 from infra.demo.anthropic import ADMIN_KEY
-from shared.providers.base import Bucket, Name, Page, Provider, Row, Stream, Window
+from shared.providers.base import Bucket, Name, Owner, Page, Provider, Row, Stream, Window
 from shared.store.database import Database
 from tests.integration.collecting import provider_at, run
 
@@ -34,8 +34,8 @@ class Doomed:
     def __post_init__(self) -> None:
         self.name, self.streams = self.inner.name, self.inner.streams
 
-    def check(self) -> str:
-        return self.inner.check()
+    def owner(self) -> Owner:
+        return self.inner.owner()
 
     def names(self) -> tuple[Name, ...]:
         return self.inner.names()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -157,18 +158,21 @@ def test_an_unpriced_model_has_no_cost_and_is_counted(
 def test_a_bucket_split_over_two_rows_is_added_up(
     database: Database, connection: Connection, fake: FakeAnthropic
 ) -> None:
-    def split(payload: dict[str, list[dict[str, list[object]]]]) -> object:
+    def split(payload: dict[str, Any]) -> object:
         for bucket in payload["data"]:
-            bucket["results"] = [*bucket["results"], *bucket["results"]]
+            halves = [({**row, "output_tokens": 0}, {**row, "uncached_input_tokens": 1}) for row in bucket["results"]]
+            bucket["results"] = [half for pair in halves for half in pair]
         return payload
 
     fake.faults.append(Fault(path=Path.USAGE, times=None, transform=split))
     [report] = run(database, provider(fake))
     assert report.error is None
     row = connection.execute(
-        "SELECT sum(input_tokens) AS tokens, count(*) AS lines FROM usage_records WHERE recorded_at = %s", [YESTERDAY]
+        "SELECT sum(input_tokens) AS input, sum(output_tokens) AS output, count(*) AS lines FROM usage_records "
+        "WHERE recorded_at = %s",
+        [YESTERDAY],
     ).fetchone()
-    assert row == {"tokens": 4000, "lines": 2}
+    assert row == {"input": 2002, "output": 1000, "lines": 2}
 
 
 def test_given_days_are_collected_without_moving_the_watermark_over_a_gap(
@@ -179,3 +183,87 @@ def test_given_days_are_collected_without_moving_the_watermark_over_a_gap(
     assert connection.execute("SELECT count(watermark) AS n FROM collection_state").fetchone() == {"n": 0}
     run(database, provider(fake))
     assert connection.execute("SELECT count(*) AS n FROM ledger").fetchone() == {"n": 4}
+
+
+def truncated(payload: dict[str, Any]) -> dict[str, Any]:
+    """A first page that keeps quiet about the rest."""
+    return {**payload, "data": payload["data"][:48], "has_more": False, "next_page": None}
+
+
+def test_what_a_provider_did_not_list_was_not_read(
+    database: Database, connection: Connection, fake: FakeAnthropic
+) -> None:
+    fake.faults.append(Fault(path=Path.USAGE, transform=truncated))
+    [report] = run(database, provider(fake), backfill=10 * DAY)
+    assert report.status == "succeeded"
+    read = connection.execute("SELECT watermark FROM collection_state WHERE stream = 'usage'").fetchone()
+    assert read == {"watermark": datetime(2026, 11, 12, tzinfo=UTC)}
+    [healed] = run(database, provider(fake), backfill=10 * DAY)
+    assert changes(healed)[0] == 3
+
+
+def test_a_truncated_answer_removes_nothing_behind_its_end(
+    database: Database, connection: Connection, fake: FakeAnthropic
+) -> None:
+    run(database, provider(fake))
+    before = connection.execute("SELECT sum(cost) AS usd FROM rollup_quarter").fetchone()
+    fake.faults.append(Fault(path=Path.USAGE, transform=truncated))
+    [report] = run(database, provider(fake))
+    assert changes(report)[3] == 0
+    assert connection.execute("SELECT sum(cost) AS usd FROM rollup_quarter").fetchone() == before
+
+
+def test_a_collection_of_today_alone_does_not_block_the_next_ones(database: Database, fake: FakeAnthropic) -> None:
+    run(database, provider(fake))
+    [today] = run(database, provider(fake), start=NOW.replace(hour=0, minute=0), end=NOW)
+    assert (today.status, today.error) == ("succeeded", None)
+    [later] = run(database, provider(fake), now=NOW + 3 * HOUR)
+    assert later.status == "succeeded"
+
+
+def test_coverage_is_kept_over_a_gap_and_joined_by_the_next_collection(
+    database: Database, fake: FakeAnthropic, data: FixedDataset
+) -> None:
+    run(database, provider(fake))
+    [before] = database.run(accounts.everyone)
+    data.usage_rows.append(usage(at=NOW + 9 * DAY))
+    fake.clock = lambda: NOW + 10 * DAY
+    run(database, provider(fake), now=NOW + 10 * DAY, start=NOW + 8 * DAY, end=NOW + 10 * DAY)
+    [gap] = database.run(accounts.everyone)
+    assert (gap.covered_from, gap.complete_until) == (before.covered_from, before.complete_until)
+    run(database, provider(fake), now=NOW + 10 * DAY)
+    [joined] = database.run(accounts.everyone)
+    assert joined.covered_from == before.covered_from
+    assert joined.complete_until == NOW + 10 * DAY - timedelta(minutes=10)
+
+
+def test_the_key_of_somebody_else_does_not_touch_the_account(
+    database: Database, connection: Connection, fake: FakeAnthropic
+) -> None:
+    run(database, provider(fake))
+    before = tables(connection)
+    me = {"id": "another-organisation", "type": "organization", "name": "Other Ltd"}
+    fake.faults.append(Fault(path=Path.ME, transform=lambda _: me))
+    [report] = run(database, provider(fake))
+    assert report.status == "failed"
+    assert report.error
+    assert "Other Ltd" in report.error
+    after = tables(connection)
+    assert {name: rows for name, rows in after.items() if name != "accounts"} == {
+        name: rows for name, rows in before.items() if name != "accounts"
+    }
+
+
+def test_usage_without_a_model_has_a_name_and_no_price(
+    database: Database, connection: Connection, fake: FakeAnthropic
+) -> None:
+    def nameless(payload: dict[str, Any]) -> object:
+        for bucket in payload["data"]:
+            bucket["results"] = [{**row, "model": None} for row in bucket["results"]]
+        return payload
+
+    fake.faults.append(Fault(path=Path.USAGE, times=None, transform=nameless))
+    [report] = run(database, provider(fake))
+    assert (report.status, report.error) == ("succeeded", None)
+    rows = connection.execute("SELECT DISTINCT model, cost_usd FROM usage_records WHERE total_tokens > 0").fetchall()
+    assert rows == [{"model": "unknown", "cost_usd": None}]

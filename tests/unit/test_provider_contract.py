@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
@@ -101,7 +101,7 @@ def test_names_and_owner(name: str) -> None:
     provider = recording.connect(recording.whole(), Time().budget())
     names = [{field: getattr(found, field) for field in found.__slots__} for found in provider.names()]
     assert names == recording.load("names.expected.json")
-    assert provider.check() == recording.load("contract.json")["check"]["expected"]
+    assert asdict(provider.owner()) == recording.load("contract.json")["owner"]["expected"]
 
 
 @each_stream
@@ -112,7 +112,7 @@ def test_a_refused_key_is_asked_once_and_the_needed_one_is_named(name: str, stre
 
 
 @each_provider
-@pytest.mark.parametrize("verb", ["check", "names"])
+@pytest.mark.parametrize("verb", ["owner", "names"])
 def test_a_refused_key_is_asked_once_by_the_other_verbs_too(name: str, verb: str) -> None:
     transport, requests = scripted(reply(ECHO, 401))
     provider = Recording(name).connect(transport, Time().budget())

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from shared.errors import SettingError
+from shared.providers.base import Owner
 from shared.providers.registry import REGISTRY
 from shared.providers.spec import check_base_url
 from tests.fixtures.providers.wire import Time
@@ -90,13 +91,13 @@ def test_connect_checks_the_address_and_trims_the_key() -> None:
 
     def handler(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        return httpx.Response(200, json={"name": "Aurora"})
+        return httpx.Response(200, json={"id": "org_1", "name": "Aurora"})
 
     http, spec = httpx.Client(transport=httpx.MockTransport(handler)), REGISTRY["anthropic"]
     with pytest.raises(SettingError, match=r"^ANTHROPIC_BASE_URL must"):
         spec.connect(ADMIN, http, Time().budget(), "http://proxy.test")
-    assert spec.connect(f"{ADMIN}\n", http, Time().budget()).check() == "Aurora"
-    assert spec.connect(ADMIN, http, Time().budget(), "https://proxy.test/up/").check() == "Aurora"
+    assert spec.connect(f"{ADMIN}\n", http, Time().budget()).owner() == Owner("org_1", "Aurora")
+    assert spec.connect(ADMIN, http, Time().budget(), "https://proxy.test/up/").owner() == Owner("org_1", "Aurora")
     assert [str(request.url) for request in requests] == [
         "https://api.anthropic.com/v1/organizations/me",
         "https://proxy.test/up/v1/organizations/me",

@@ -77,7 +77,7 @@ def test_the_watermark_moves_forward_without_gaps(
         (Coverage(at(2), at(20, 10)), (at(16), at(18)), at(16), Coverage(at(2), at(20, 10))),
         (Coverage(at(10), at(20)), (at(1), at(5)), at(1), Coverage(at(10), at(20))),  # a gap: not covered
         (Coverage(at(10), at(20)), (at(1), at(10)), at(1), Coverage(at(1), at(20))),
-        (Coverage(at(2), at(5)), (at(9), at(20, 11)), at(9), Coverage(at(9), at(20, 10))),  # afresh
+        (Coverage(at(2), at(5)), (at(9), at(20, 11)), at(9), Coverage(at(2), at(5))),  # a gap: the next run joins them
     ],
 )
 def test_coverage(

@@ -7,6 +7,8 @@ CREATE TABLE accounts (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name            text NOT NULL UNIQUE,
     provider        text NOT NULL,
+    -- Whom the credential belonged to at the first collection: another owner's figures are another account.
+    owner_id        text,
     origin          text NOT NULL CHECK (origin IN ('environment', 'demo', 'stored')),
     state           text NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'ok', 'credential_refused', 'failing')),
     error           text,
@@ -39,6 +41,9 @@ CREATE TABLE collection_state (
     next_cursor   text,
     pages         integer NOT NULL DEFAULT 0,
     all_read      boolean NOT NULL DEFAULT false,
+    -- The span of the intervals that the pages listed: what lies outside was not read, whatever was asked for.
+    listed_start  timestamptz,
+    listed_end    timestamptz,
     PRIMARY KEY (account_id, stream)
 );
 
