@@ -1,0 +1,1 @@
+"""HTTP out: services that we tell what things cost."""
