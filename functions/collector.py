@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions import jobs, runtime
-from functions.runtime import logger
-from shared.store import runs
+from functions import events, jobs, logs, metrics, runtime
+from functions.logs import logger
+from shared.store import claims
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logger.inject_lambda_context
+@logs.entry(events.of_work)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Collect every account, or do the run that is named; returns `{"run", "status"}`.
 
-    The schedule sends `{"time": <scheduled instant>}`, so that a retry works on the window it was meant for.
+    The schedule sends `{"time": <scheduled instant>}`, so that a retry works on the window it was meant for. An event
+    that is delivered twice is done once: the second one's status is `skipped`.
+
+    Raises:
+        FunctionFailedError: the event is none of ours, or the database is away; nothing was lost.
     """
-    app = runtime.app()
-    run_id = event.get("run")
-    if run_id is None:
-        request = {"now": event["time"]} if "time" in event else {}
-        run_id = app.database.run(lambda c: runs.start(c, "collect", request, app.clock()))
-    outcome = jobs.work(app, int(run_id), lambda: context.get_remaining_time_in_millis() / 1000)
-    logger.info("run finished", extra={"run": run_id, "status": outcome.status, "error": outcome.error})
-    return {"run": run_id, "status": outcome.status}
+    asked, app = events.work(event), runtime.app()
+
+    def remaining() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    with app.database.within(remaining):
+        request = {"now": asked.time or app.clock()}
+        run_id = asked.run or app.database.run(lambda c: claims.start_once(c, "collect", request, app.clock()))
+        outcome = jobs.work(app, run_id, remaining)
+        logger.info("run finished", extra={"run": run_id, "status": outcome.status, "error": outcome.error})
+        metrics.of_run(app, outcome)
+        if asked.run is None and (check := jobs.nightly(app, remaining)) is not None:
+            metrics.of_run(app, jobs.work(app, check, remaining))
+        return {"run": run_id, "status": outcome.status}

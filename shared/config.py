@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from shared.addresses import check_address
 from shared.core.periods import parse_zone
 from shared.errors import SettingError
 
@@ -80,13 +80,20 @@ def _header(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    # Brings an HTTP library along, a tenth of a second of a cold start; defaults are not checked, so few pay it.
+    from shared.addresses import check_address  # noqa: PLC0415
+
+    return check_address(value)
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
-BaseUrl = Annotated[str, AfterValidator(check_address)]
+BaseUrl = Annotated[str, AfterValidator(_address)]
 
 
 class Settings(BaseModel):
@@ -124,22 +131,31 @@ class Settings(BaseModel):
     timezone: Annotated[str, AfterValidator(_zone_name)] = "UTC"
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins), AfterValidator(_check_origins)] = ()
     export_bucket: str | None = None
+    price_catalogue_url: BaseUrl | None = None
     environment: str = "local"
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "INFO"
     home: Path = Path("~/.ai-cost-tracker")
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, dotenv_path: Path | None = None) -> Settings:
+    def load(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        dotenv_path: Path | None = None,
+        parameters: Mapping[str, str] = MappingProxyType({}),
+    ) -> Settings:
         """Read settings from the environment (by default this process's), over those of a `.env` file if it exists.
 
-        Empty values count as not set.
+        Empty values count as not set. `parameters`, by the same names, stand in where neither has one.
 
         Raises:
             SettingError: one sentence that names the first malformed setting and never its value, if it is secret.
         """
         given = {**(read_dotenv(dotenv_path) if dotenv_path else {}), **(os.environ if environ is None else environ)}
-        values = {field: given[name].strip() for field, name in names().items() if given.get(name, "").strip()}
+        texts = {
+            field: given.get(name, "").strip() or parameters.get(name, "").strip() for field, name in names().items()
+        }
+        values = {field: text for field, text in texts.items() if text}
         home = Path(values.get("home", "") or _default_home())
         try:
             return cls.model_validate({**values, "home": home.expanduser().absolute()})

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import MigrationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.store.database import Connection
 
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -48,29 +51,60 @@ def load(directory: Path = DIRECTORY) -> tuple[Migration, ...]:
     return tuple(found)
 
 
-def migrate(connection: Connection, migrations: tuple[Migration, ...] | None = None) -> list[str]:
+def digest(migrations: tuple[Migration, ...] | None = None) -> str:
+    """Return the name of a state of the schema, such as `0005-9f86d081884c`: the newest number, a hash of all files.
+
+    The template carries it as `SchemaHash`, so that CloudFormation migrates when it changes.
+    """
+    known = load() if migrations is None else migrations
+    everything = "\n".join(migration.checksum for migration in known)
+    return f"{len(known):04}-{hashlib.sha256(everything.encode()).hexdigest()[:12]}"
+
+
+def migrate(
+    connection: Connection,
+    migrations: tuple[Migration, ...] | None = None,
+    *,
+    remaining: Callable[[], float] = lambda: inf,
+) -> list[str]:
     """Apply what is missing and return the names applied, in order; nothing to do is an empty list.
 
     Two migrators at once are safe: each migration takes a lock for its transaction and looks again. A database that
-    is ahead of these files (a rollback of the code) is left as it is.
+    is ahead of these files (a rollback of the code) is left as it is. `remaining` gives the seconds left: locks are
+    waited for and statements run at most so long.
 
     Raises:
         MigrationError: an applied file was edited since.
-        psycopg.Error: the SQL failed; the schema stays at the version before it.
+        psycopg.Error: the SQL failed or the time ran out, and the schema stays at the version before it; or the
+            connection was lost, and the next try finds out whether the last migration is in.
     """
     applied = []
-    for migration in migrations if migrations is not None else load():
+    for migration in load() if migrations is None else migrations:
         with connection.transaction():
+            _limit(connection, remaining())
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
             if _apply(connection, migration):
                 applied.append(f"{migration.version:04} {migration.name}")
     return applied
 
 
+def _limit(connection: Connection, seconds: float) -> None:
+    if seconds == inf:
+        return
+    limit = max(int(seconds * 1000), 1)  # in milliseconds; 0 would mean no limit
+    # A wait for a lock ends first, so that the error tells it from a statement that takes too long.
+    connection.execute(
+        "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+        [str(limit), str(limit + 500)],
+    )
+
+
 def version(connection: Connection) -> int:
     """Return the number of the newest applied migration, 0 for an empty database."""
     with connection.transaction():
-        _ensure_table(connection)
+        row = connection.execute("SELECT to_regclass('schema_migrations') AS known").fetchone()
+        if row is None or row["known"] is None:
+            return 0
         row = connection.execute("SELECT coalesce(max(version), 0) AS version FROM schema_migrations").fetchone()
     return int(row["version"]) if row else 0
 

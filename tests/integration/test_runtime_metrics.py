@@ -1,0 +1,139 @@
+"""What alarms watch: each metric as CloudWatch reads it from stdout, emitted where it is known."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import httpx
+import pytest
+
+from functions import metrics, runtime
+from functions.jobs import Outcome
+from functions.runtime import App
+from infra.demo.anthropic import ADMIN_KEY
+from shared.config import Settings
+from shared.store import accounts
+from tests.integration.migrating import url_of
+
+NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def app(dsn: str) -> Iterator[App]:
+    settings = Settings.load({"DATABASE_URL": url_of(dsn), "ANTHROPIC_ADMIN_KEY": ADMIN_KEY, "ENVIRONMENT": "prod"})
+    found = runtime.build(settings, cache(httpx.Client), clock=lambda: NOW, dispatch=lambda _app, _run: None)
+    yield found
+    found.database.close()
+    found.http.close()
+
+
+def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """Return name -> value of the metrics on stdout, each checked to be whole EMF with our dimensions only."""
+    found: dict[str, float] = {}
+    for line in capsys.readouterr().out.splitlines():
+        if '"_aws"' not in line:
+            continue
+        blob: dict[str, Any] = json.loads(line)
+        [directive] = blob["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "AICostTracker"
+        assert [sorted(names) for names in directive["Dimensions"]] == [["service", "stage"]]
+        assert (blob["service"], blob["stage"]) == ("ai-cost-tracker", "prod")
+        assert isinstance(blob["_aws"]["Timestamp"], int)
+        names = {metric["Name"] for metric in directive["Metrics"]}
+        assert set(blob) == {"_aws", "service", "stage", *names}
+        found |= {name: blob[name][0] for name in names}
+    return found
+
+
+def account(app: App, name: str, state: str, complete_until: datetime | None) -> None:
+    found = app.database.run(lambda c: accounts.ensure(c, name, "anthropic", "environment"))
+    app.database.run(lambda c: accounts.set_health(c, found.id, state, None, NOW))
+    app.database.run(
+        lambda c: c.execute("UPDATE accounts SET complete_until = %s WHERE id = %s", [complete_until, found.id])
+    )
+
+
+def collected(*statuses: str) -> Outcome:
+    status = "succeeded" if set(statuses) == {"succeeded"} else "failed"
+    return Outcome(status, {"accounts": [{"status": each} for each in statuses]}, job="collect")
+
+
+def test_a_collection_says_how_far_behind_it_is(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    account(app, "anthropic", "ok", NOW - timedelta(hours=2))
+    account(app, "openai", "ok", NOW - timedelta(days=40))  # its key was taken away: no longer polled
+    metrics.of_run(app, collected("succeeded"))
+    assert emitted(capsys) == {"CollectorLagSeconds": 7200.0, "AccountsFailed": 0, "RunsFailed": 0}
+
+
+@pytest.mark.parametrize(
+    ("state", "complete_until"), [("credential_refused", NOW - timedelta(hours=2)), ("failing", NOW)]
+)
+def test_without_a_healthy_account_there_is_no_lag_and_the_alarm_sees_silence(
+    app: App, capsys: pytest.CaptureFixture[str], state: str, complete_until: datetime | None
+) -> None:
+    account(app, "anthropic", state, complete_until)
+    metrics.of_run(app, collected("failed"))
+    assert emitted(capsys) == {"AccountsFailed": 1, "RunsFailed": 1}
+
+
+def test_whoever_has_nothing_to_poll_has_no_lag_and_is_alive(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.of_run(app, collected("succeeded"))
+    assert emitted(capsys) == {"CollectorLagSeconds": 0.0, "AccountsFailed": 0, "RunsFailed": 0}
+
+
+def test_an_account_without_usage_counts_from_its_last_collection(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    account(app, "anthropic", "ok", None)
+    metrics.of_run(app, collected("succeeded"))
+    assert emitted(capsys)["CollectorLagSeconds"] == 0.0
+
+
+def test_a_collection_of_one_account_says_nothing_of_the_others(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    account(app, "anthropic", "failing", NOW)
+    metrics.of_run(app, collected("succeeded"))
+    assert emitted(capsys)["AccountsFailed"] == 1
+
+
+def test_a_verification_says_how_many_days_drifted(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    drift = [{"date": "2026-11-18"}, {"date": "2026-11-19"}]
+    metrics.of_run(app, Outcome("succeeded", {"days_checked": 30, "drift": drift}, job="verify"))
+    assert emitted(capsys) == {"RollupDriftDays": 2, "RunsFailed": 0}
+
+
+def test_a_push_says_how_many_summaries_wait(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.summaries_pending(app, 3)
+    assert emitted(capsys) == {"SummariesPending": 3}
+
+
+def test_a_run_that_was_left_alone_says_nothing(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.of_run(app, Outcome("skipped", {}, "Run 3 has ended, or another worker has it."))
+    metrics.emit("prod", {})
+    assert emitted(capsys) == {}
+
+
+def test_a_database_that_is_away_costs_what_it_knows_and_nothing_else(
+    dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings.load({"DATABASE_URL": url_of(dsn), "ANTHROPIC_ADMIN_KEY": ADMIN_KEY, "ENVIRONMENT": "prod"})
+    away = runtime.build(
+        settings,
+        cache(httpx.Client),
+        clock=lambda: NOW,
+        dispatch=lambda _app, _run: None,
+        dsn="postgresql://postgres@127.0.0.1:1/nowhere",
+    )
+    metrics.of_run(away, collected("succeeded"))
+    away.http.close()
+    assert emitted(capsys) == {"RunsFailed": 0}
+
+
+def test_nothing_of_one_line_is_in_the_next(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.summaries_pending(app, 3)
+    metrics.emit("prod", {metrics.RUNS_FAILED: 1})
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [set(line) - {"_aws", "service", "stage"} for line in lines] == [{"SummariesPending"}, {"RunsFailed"}]
+
+
+def test_every_metric_has_its_name_once() -> None:
+    assert len({metric.name for metric in metrics.EVERY}) == len(metrics.EVERY)
