@@ -1,6 +1,6 @@
 # `make run` and `make test` set everything up; nothing but Python 3.11+ and make is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-next check format lint types gates schema-hash sam-validate sam-build lock clean
+.PHONY: help run test soak test-next check bench format lint types gates schema-hash sam-validate sam-build lock clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -36,6 +36,10 @@ run: $(VENV)/.local ## start the whole service on this machine
 test: $(VENV)/.dev $(SAM_VENV)/.installed ## run every test, template gates included
 	$(BIN)/pytest -n 2 --dist loadfile
 
+SOAK ?= 2000
+soak: $(VENV)/.dev ## the state machine over the ledger, at length and at random: make soak SOAK=10000
+	MACHINE_EXAMPLES=$(SOAK) $(BIN)/pytest tests/machine/test_machine.py
+
 # A shim of pyenv may be on the PATH without a version behind it: what counts is what runs.
 FIND_NEXT = for python in python3.13 "$$(pyenv root 2>/dev/null)"/versions/3.13.*/bin/python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo "$$python" && break; done
@@ -59,7 +63,7 @@ types: $(VENV)/.dev ## mypy, strict
 gates: $(VENV)/.dev $(SAM_VENV)/.installed ## check template.yaml alone, as the tests do
 	$(BIN)/python -m infra.gates
 
-schema-hash: $(VENV)/.dev ## write the hash of the migrations into template.yaml
+schema-hash: $(VENV)/.dev ## write the digest of the migrations into template.yaml
 	$(BIN)/python -m infra.gates.schema
 
 sam-validate: $(VENV)/.dev $(SAM_VENV)/.installed ## what `sam deploy` would refuse
@@ -87,6 +91,9 @@ build-%Function:
 	@python=$$($(FIND_NEXT)); if [ -n "$$python" ]; then \
 		cd "$(ARTIFACTS_DIR)" && "$$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash . ; \
 	else echo "There is no Python 3.13 here to compile with: the artefact works, its cold starts take longer."; fi
+
+bench: $(VENV)/.dev ## what is fast enough, as ratios to a yardstick of the same run; figures go to build/bench
+	$(BIN)/python -m tests.bench.cold_start
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
