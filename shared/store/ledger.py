@@ -58,27 +58,48 @@ def replace(connection: Connection, lines: Sequence[Record]) -> None:
 
 def rates_ids(connection: Connection, rates: Mapping[str, object]) -> dict[str, int]:
     """Store rates by fingerprint where they are new, and return fingerprint -> id."""
-    fingerprints = list(rates)
+    found = _rates_ids(connection, list(rates))
+    # Most are there already; asking first spares their writers from waiting for each other.
+    missing = {fingerprint: detail for fingerprint, detail in rates.items() if fingerprint not in found}
+    if not missing:
+        return found
     connection.execute(
         """
         INSERT INTO rates (fingerprint, detail)
         SELECT fingerprint, detail FROM jsonb_to_recordset(%s::jsonb) AS new (fingerprint text, detail jsonb)
         ORDER BY fingerprint ON CONFLICT (fingerprint) DO NOTHING
         """,
-        [jsontext.dumps([{"fingerprint": key, "detail": detail} for key, detail in rates.items()])],
+        [jsontext.dumps([{"fingerprint": key, "detail": detail} for key, detail in missing.items()])],
     )
+    return found | _rates_ids(connection, list(missing))
+
+
+def known_rates(connection: Connection) -> dict[str, int]:
+    """Return fingerprint -> id of all rates that ever priced a line: some hundreds."""
+    row = connection.execute("SELECT string_agg(fingerprint || ' ' || id, ',') AS known FROM rates").fetchone()
+    pairs = (pair.split(" ") for pair in str(row["known"]).split(",")) if row and row["known"] else ()
+    return {fingerprint: int(rates_id) for fingerprint, rates_id in pairs}
+
+
+def _rates_ids(connection: Connection, fingerprints: list[str]) -> dict[str, int]:
     rows = connection.execute("SELECT fingerprint, id FROM rates WHERE fingerprint = ANY(%s)", [fingerprints])
     return {row["fingerprint"]: row["id"] for row in rows}
 
 
 def save_model_names(connection: Connection, names: Mapping[str, str]) -> None:
     """Remember id as sent (lower case) -> canonical id."""
+    rows = connection.execute("SELECT name, model FROM model_names WHERE name = ANY(%s)", [list(names)])
+    stored = {row["name"]: row["model"] for row in rows}
+    # An upsert locks the rows that it leaves as they are, until the end of a transaction that may be long.
+    changed = {name: model for name, model in names.items() if stored.get(name) != model}
+    if not changed:
+        return
     connection.execute(
         """
         INSERT INTO model_names (name, model) SELECT key, value FROM jsonb_each_text(%s::jsonb) ORDER BY key
         ON CONFLICT (name) DO UPDATE SET model = excluded.model WHERE model_names.model <> excluded.model
         """,
-        [jsontext.dumps(names)],
+        [jsontext.dumps(changed)],
     )
 
 

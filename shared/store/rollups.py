@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shared.store.cells import AMOUNTS, COUNTED
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from shared.store.cells import Cells
     from shared.store.database import Connection
 
 # What a roll-up keeps apart. Session labels and tags are not here: those questions read the ledger.
@@ -39,6 +42,45 @@ def add(connection: Connection, line_ids: Sequence[int]) -> None:
 def subtract(connection: Connection, line_ids: Sequence[int]) -> None:
     """Count these ledger lines out, before they change or go."""
     _move(connection, line_ids, "-")
+
+
+def add_cells(connection: Connection, cells: Cells) -> None:
+    """Move the roll-up by lines that the same transaction wrote."""
+    rows = cells.rows()
+    if not rows:
+        return
+    names = ("slot", *KEYS, *COUNTED, *AMOUNTS)
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    # Most lines have neither audio nor searches: what is zero everywhere is neither sent nor added.
+    moved = [name for name in _SUMMED if any(value != "0" for value in columns[name])]
+    # Each set of keys is sent once and named by its number.
+    sets = {
+        keys: number
+        for number, keys in enumerate(dict.fromkeys(zip(*(columns[name] for name in KEYS), strict=True)), start=1)
+    }
+    connection.execute(
+        f"""
+        INSERT INTO rollup_quarter ({_columns})
+        SELECT {_keys}, {", ".join(name if name in moved else "0" for name in _SUMMED)}
+        FROM unnest({", ".join(["%s::timestamptz[]", "%s::integer[]", *("%s::numeric[]" for _ in moved)])})
+            AS cell (slot, number, {", ".join(moved)})
+        JOIN unnest({", ".join("%s::bigint[]" if name == "account_id" else "%s::text[]" for name in KEYS)})
+            WITH ORDINALITY AS known ({", ".join(KEYS)}, number) USING (number)
+        ORDER BY {_keys}
+        ON CONFLICT ({_keys}) DO UPDATE SET
+        {", ".join(f"{name} = rollup_quarter.{name} + excluded.{name}" for name in moved)}
+        """,
+        [
+            _array(columns["slot"]),
+            _array(str(sets[keys]) for keys in zip(*(columns[name] for name in KEYS), strict=True)),
+            *(_array(columns[name]) for name in moved),
+            *([keys[i] for keys in sets] for i in range(len(KEYS))),
+        ],
+    )
+
+
+def _array(values: Iterable[str]) -> str:
+    return "{" + ",".join(values) + "}"
 
 
 def drift(connection: Connection, start: datetime, end: datetime) -> list[dict[str, Any]]:

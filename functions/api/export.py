@@ -1,0 +1,123 @@
+"""Exports: every line that passes the filters, with all digits, in constant memory."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from http import HTTPStatus
+from itertools import chain
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from functions.api.export_sinks import FOLDER, Directory, bucket_url, new_name, to_bucket
+from functions.api.parameters import FILTERS, RANGE
+from functions.api.query import Param
+from functions.api.questions import ask
+from functions.api.records import bounds
+from functions.api.routing import Answer, Request, Result, Router, Scope
+from functions.api.schemas import TEXT
+from shared.errors import NotFoundError
+from shared.store import export
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from functions.api.export_sinks import Sink
+    from functions.runtime import App
+    from shared.store.database import Connection
+    from shared.store.export import Format
+
+router: Router[App] = Router("Usage")
+
+# Lambda answers hold 6 MB.
+MAX_INLINE = 5 * 1024 * 1024
+_FORMATS: dict[str, Format] = {"csv": "csv", "json": "json", "jsonl": "jsonl"}
+_TYPES: dict[str, str] = {
+    "csv": "text/csv; charset=utf-8; header=present",
+    # Not plainly JSON: the text is made already.
+    "json": "application/json; charset=utf-8",
+    "jsonl": "application/x-ndjson; charset=utf-8",
+}
+_FORMAT = Param("format", "How the lines are written.", choices=tuple(_FORMATS), default="csv")
+
+
+@router.get(
+    "/api/usage/export",
+    scope=Scope.USAGE_READ,
+    summary="Every usage record that passes the filters, as CSV, JSON or JSON lines",
+    description="More than 5 MB are answered with 303 and the URL of a file, which is there for an hour.",
+    query=(_FORMAT, *RANGE, *FILTERS),
+    response=TEXT,
+    content_type="text/csv",
+    errors=(303,),
+)
+def export_usage(request: Request, app: App) -> Result:
+    """Answer the lines themselves, or where they are."""
+    form = _FORMATS[request.query.need("format", str)]
+
+    def run(connection: Connection) -> Answer:
+        question = ask(request, app, connection)
+        # An answer that fails half way must leave the connection to the end of its transaction.
+        with closing(export.stream(connection, form, bounds(request, question.zone), question.filters)) as lines:
+            return _answer(request, app, form, lines)
+
+    return app.database.run(run)
+
+
+@router.get(
+    "/api/usage/exports/{file}",
+    scope=Scope.USAGE_READ,
+    summary="A big export, where this machine keeps it",
+    query=(
+        Param("expires", "Until when the link holds.", "integer", minimum=0),
+        Param("signature", "That the link is ours."),
+    ),
+    response=TEXT,
+    content_type="text/csv",
+    errors=(404,),
+)
+def exported_file(request: Request, app: App) -> Result:
+    """Answer a file that an export left here."""
+    name = request.params["file"]
+    expires, signature = request.query.get("expires", int), request.query.get("signature", str)
+    form = name.rpartition(".")[2]
+    if expires is None or signature is None or form not in _FORMATS:
+        raise NotFoundError("This link is not complete; export again for a new one.")
+    content = Directory(app.settings).read(name, str(expires), signature, request.now)
+    return Answer(content.decode(), headers=_attachment(name), content_type=_TYPES[form])
+
+
+def _answer(request: Request, app: App, form: Format, lines: Iterator[bytes]) -> Answer:
+    head, size = [], 0
+    for piece in lines:
+        head.append(piece)
+        size += len(piece)
+        if size > MAX_INLINE:
+            break
+    else:
+        name = f"usage-{request.now:%Y-%m-%d}.{form}"
+        return Answer(b"".join(head).decode(), headers=_attachment(name), content_type=_TYPES[form])
+    name = new_name(form, request.now)
+    bucket = app.settings.export_bucket
+    if bucket is None:
+        directory = Directory(app.settings)
+        with directory.open(name) as sink:
+            _copy(chain(head, lines), sink)
+        parameters = urlencode(directory.query(name, request.now))
+        return _see(f"{request.base_url}/api/usage/exports/{name}?{parameters}")
+    key = f"{FOLDER}/{name}"
+    with to_bucket(bucket, key, _TYPES[form]) as sink:
+        _copy(chain(head, lines), sink)
+    return _see(bucket_url(bucket, key, name))
+
+
+def _copy(pieces: Iterable[bytes], sink: Sink) -> None:
+    for piece in pieces:
+        sink.write(piece)
+
+
+def _see(url: str) -> Answer:
+    return Answer({"success": True, "url": url}, HTTPStatus.SEE_OTHER, {"Location": url})
+
+
+def _attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

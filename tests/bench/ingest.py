@@ -1,0 +1,228 @@
+"""How fast events go in, as ratios to a bare COPY of the same rows measured in the same run.
+
+python -m tests.bench.ingest            about a minute: 100,000 events, 200,000 stored before
+python -m tests.bench.ingest --full     500,000 events, 5 million stored before, a million of them on the same day
+
+Everything is real: the API's handler from JSON bytes to the answer, an embedded Postgres as shipped, fsync on.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from functions import runtime
+from functions.api import main as api
+from infra.local import postgres
+from infra.local.event import Call, Handler, call_handler
+from shared.config import Settings
+from shared.core import jsontext
+from shared.prices.catalogue import Catalogue
+from shared.store.database import Database, connect
+from shared.store.migrate import migrate
+from shared.workflows.ingest import ingest
+from shared.workflows.pricing import load_book
+from tests.bench.events import Stream, preload
+
+KEY = "bench-key"
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+BATCH = 5000
+WRITERS = 8
+RESULT = Path("build/bench-ingest.json")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measurement: events per second, the ratio of that to another one's, and what each has to be at least."""
+
+    name: str
+    per_second: float
+    ratio: float
+    to: str
+    least_per_second: float = 0
+    least_ratio: float = 0
+
+    @property
+    def holds(self) -> bool:
+        return self.per_second >= self.least_per_second and self.ratio >= self.least_ratio
+
+    def __str__(self) -> str:
+        goals = [f"{self.least_per_second:,.0f}/s"] if self.least_per_second else []
+        goals += [f"{self.least_ratio:.2f} x"] if self.least_ratio else []
+        verdict = ("ok" if self.holds else "MISSED") if goals else ""
+        return (
+            f"{self.name:<38} {self.per_second:>10,.0f}/s {self.ratio:>7.3f} x {self.to:<10} "
+            f"{' and '.join(goals):<24} {verdict}"
+        )
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+class Server:
+    """One Postgres; every measurement gets a database of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self._dsn = postgres.start(home)
+
+    @contextmanager
+    def database(self, name: str) -> Iterator[str]:
+        """A migrated, empty database, dropped afterwards."""
+        name = f"bench_{name}"
+        postgres.create_database(self._dsn, name)
+        dsn = make_conninfo(self._dsn, dbname=name)
+        with connect(dsn) as connection:
+            migrate(connection)
+        yield f"postgresql://postgres@/{name}?host={conninfo_to_dict(dsn)['host']}"
+        with connect(self._dsn) as admin:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@contextmanager
+def served(dsn: str) -> Iterator[Callable[[bytes], dict[str, Any]]]:
+    """A function that posts a body to the API's own handler and returns the decoded answer."""
+    settings = Settings.load({"DATABASE_URL": dsn, "API_KEY": KEY})
+    app = runtime.build(settings, httpx.Client(), clock=lambda: NOW, dispatch=runtime.in_a_thread)
+    handler: Handler = api.build(lambda: app)
+    headers = [("x-api-key", KEY), ("content-type", "application/json")]
+
+    def post(body: bytes) -> dict[str, Any]:
+        reply = call_handler(handler, Call("POST", "/api/usage", headers, body, "bench"))
+        if reply.status != 200:
+            raise RuntimeError(reply.body[:500].decode())
+        answer: dict[str, Any] = json.loads(reply.body)
+        return answer
+
+    # Prices are imported by the first event of a process.
+    post(b'[{"model":"gpt-4o","tokens_in":1,"tokens_out":1}]')
+    yield post
+    app.database.close()
+    app.http.close()
+
+
+def rate(bodies: Sequence[Any], send: Callable[[Any], object]) -> float:
+    """Return events per second of sending every batch, one after the other."""
+    start = time.perf_counter()
+    for body in bodies:
+        send(body)
+    return len(bodies) * BATCH / (time.perf_counter() - start)
+
+
+def write(dsn: str, bodies: Sequence[bytes], start: Any) -> tuple[float, float]:  # noqa: ANN401 - a barrier of a context
+    """Be one writer, as every instance of the function is one process; return when it began and ended."""
+    with served(dsn) as post:
+        start.wait(60)
+        began = time.time()
+        for body in bodies:
+            if post(body)["created"] != BATCH:
+                raise RuntimeError("every event is stored once")
+        return began, time.time()
+
+
+def at_once(dsn: str, bodies: Sequence[bytes]) -> float:
+    """Return events per second of `WRITERS` processes that share the batches."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(WRITERS, context) as processes:
+        start = manager.Barrier(WRITERS)
+        shares = [bodies[number::WRITERS] for number in range(WRITERS)]
+        times = list(processes.map(write, [dsn] * WRITERS, shares, [start] * WRITERS))
+    return len(bodies) * BATCH / (max(end for _, end in times) - min(began for began, _ in times))
+
+
+def bare_copy(dsn: str, count: int) -> float:
+    """Return rows per second of copying the ledger's own rows, as they are, into a table without index or check."""
+    with connect(dsn) as connection:
+        with connection.cursor().copy("COPY (SELECT * FROM ledger) TO STDOUT") as copy:
+            pieces = [bytes(row) for row in copy]
+        joined = [b"".join(pieces[at : at + 256]) for at in range(0, len(pieces), 256)]
+        found = []
+        for _ in range(2):
+            connection.execute("DROP TABLE IF EXISTS bare")
+            connection.execute("CREATE TABLE bare AS SELECT * FROM ledger WITH NO DATA")
+            start = time.perf_counter()
+            with connection.transaction(), connection.cursor().copy("COPY bare FROM STDIN") as copy:
+                for piece in joined:
+                    copy.write(piece)
+            found.append(count / (time.perf_counter() - start))
+        connection.execute("DROP TABLE bare")
+    return max(found)
+
+
+def workflow_rate(dsn: str, bodies: Sequence[bytes]) -> float:
+    """Return events per second below HTTP: rows decoded already."""
+    database, catalogue = Database(dsn), Catalogue()
+    warm = [{"model": "gpt-4o", "tokens_in": 1, "tokens_out": 1}]
+    ingest(database, lambda c: load_book(c, catalogue), warm, NOW)
+    batches = [jsontext.loads(body) for body in bodies]
+    found = rate(batches, lambda rows: ingest(database, lambda c: load_book(c, catalogue), rows, NOW))
+    database.close()
+    return found
+
+
+def measure(server: Server, events: int, stored: int) -> Iterator[Line]:
+    """Yield every measurement of `events` events, the last ones with `stored` events there before."""
+    bodies = Stream(1, events, BATCH).bodies()
+    with server.database("empty") as dsn, served(dsn) as post:
+        http = rate(bodies, post)
+        copy = bare_copy(dsn, events)
+        yield Line("bare COPY of the same rows", copy, 1, "itself")
+        yield Line("HTTP, empty ledger", http, http / copy, "COPY", 15_000, 0.10)
+        again = rate(bodies, post)
+        yield Line("HTTP, every event a duplicate", again, again / http, "HTTP", 0, 1)
+    with server.database("below") as dsn:
+        below = workflow_rate(dsn, bodies)
+        yield Line("workflow below HTTP", below, below / copy, "COPY", 20_000, 0.15)
+    with server.database("writers") as dsn:
+        many = at_once(dsn, bodies)
+        yield Line(f"HTTP, {WRITERS} writers on the same keys", many, many / http, "HTTP", 0, 0.8)
+    with server.database("full") as dsn:
+        start = time.perf_counter()
+        preload(dsn, stored, max(stored // 5, 1))
+        say(f"({stored:,} events stored before, in {time.perf_counter() - start:.0f} s)")
+        with served(dsn) as post:
+            full = rate(bodies, post)
+            yield Line(f"HTTP, {stored:,} events stored", full, full / http, "HTTP", 0, 0.65)
+            again = rate(bodies, post)
+            yield Line("HTTP, the same as duplicates", again, again / full, "full", 0, 1)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="the sizes of the goals")
+    parser.add_argument("--events", type=int, help="events to send")
+    parser.add_argument("--stored", type=int, help="events stored before the last measurement")
+    given = parser.parse_args()
+    events = given.events or (500_000 if given.full else 100_000)
+    stored = given.stored or (5_000_000 if given.full else 200_000)
+    home = Path(tempfile.mkdtemp(prefix="tracker-bench-"))
+    home.chmod(0o755)
+    lines = []
+    for line in measure(Server(home), events, stored):
+        say(str(line))
+        lines.append(line)
+    RESULT.parent.mkdir(exist_ok=True)
+    found = [{**asdict(line), "holds": line.holds} for line in lines]
+    RESULT.write_text(
+        json.dumps({"events": events, "stored": stored, "cpus": os.cpu_count(), "lines": found}, indent=2)
+    )
+    postgres.stop(home)
+    return 0 if all(line.holds for line in lines) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
