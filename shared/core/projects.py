@@ -34,19 +34,29 @@ class Rule:
         return _WILDCARD.split(self.pattern, maxsplit=1)[0]
 
 
-DEFAULT_RULES = (
-    Rule("peakpaws-*", "PeakPaws", 10, 1),
-    Rule("kanban-*", "Kanban Board", 10, 2),
-    Rule("trading-*", "Trading Tools", 10, 3),
-    Rule("cost-tracker-*", "Cost Tracker", 10, 4),
-    Rule("context-vault-*", "Context Vault", 10, 5),
-    Rule("*", DEFAULT_PROJECT, 0, 6),
-)
-
-
 def ordered(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """Return rules in the order they are tried: higher priority, then longer literal prefix, then older."""
     return tuple(sorted(rules, key=lambda rule: (-rule.priority, -len(rule.literal_prefix), rule.id)))
+
+
+def fault(pattern: str) -> str | None:
+    """Say in a sentence what is wrong with a pattern, None if it can be matched as it reads.
+
+    A bracket that is not closed, or holds nothing, would silently be taken as text.
+    """
+    if not pattern.strip():
+        return "Write a glob such as peakpaws-*."
+    if pattern != pattern.strip():
+        return "Remove the blanks around the pattern."
+    at = 0
+    while (at := pattern.find("[", at)) >= 0:
+        # As fnmatch reads it: a `]` right after the bracket (or after `[!`) is a member, not the end.
+        first = at + 2 if pattern[at + 1 : at + 2] == "!" else at + 1
+        end = pattern.find("]", first + 1)
+        if end < 0:
+            return "Close the bracket: [abc] is one of a, b and c; [[] is the bracket itself."
+        at = end + 1
+    return None
 
 
 def assign(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.core.naming import Entry, Names, provider_id
@@ -12,13 +13,15 @@ from shared.core.usage import PriceContext, Usage
 from shared.prices.catalogue import Catalogue
 from shared.prices.corrections import correct, noted
 from shared.prices.names import names as shipped_names
-from shared.prices.overrides import Override, in_force, override_rates
+from shared.prices.overrides import Override, in_force, in_proportion, override_rates
+from shared.prices.periods import Period, edges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
 _MAX_REMEMBERED = 4096
+# Built-in prices have one period, so that any instant finds it.
+_EVER = datetime(2000, 1, 1, tzinfo=UTC)
 _LOCAL = "local"
 
 
@@ -47,6 +50,7 @@ class PriceBook:
         """Take the user's overrides, the catalogue, and the names table with the user's aliases."""
         self.catalogue = catalogue or Catalogue()
         self.names = names or shipped_names()
+        self.overrides = tuple(overrides)
         self._overrides: dict[str, list[Override]] = {}
         for override in overrides:
             self._overrides.setdefault(override.model.lower(), []).append(override)
@@ -74,10 +78,17 @@ class PriceBook:
         model = self._resolve(provider, model_raw)
         override = in_force(model.overrides, model.provider, at) if model.overrides else None
         if override is not None:
-            standard = self._published(model, at, PriceContext())
-            rates = override_rates(override, model.provider, standard.base if standard else None)
-            return RateCard(((0, rates),))
+            return self._overridden(model, override, at, context or PriceContext())
         return self._published(model, at, context or PriceContext())
+
+    def _overridden(self, model: _Resolved, override: Override, at: datetime, context: PriceContext) -> RateCard:
+        """Return the override's price, spread over tiers and circumstances as the catalogue spreads its own."""
+        standard, asked = self._published(model, at, PriceContext()), self._published(model, at, context)
+        own = override_rates(override, model.provider, standard.base if standard else None)
+        if standard is None or asked is None:
+            return RateCard(((0, own),))
+        tiers = tuple((above, in_proportion(own, standard.base, rates)) for above, rates in asked.tiers)
+        return RateCard(tiers, asked.unmet)
 
     def rates(
         self, provider: str | None, model_raw: str, at: datetime, usage: Usage, context: PriceContext
@@ -104,6 +115,46 @@ class PriceBook:
         rates = self.rates(provider, model_raw, at, usage, context)
         costs = price(usage, rates) if rates else None
         return (costs, rates) if costs and rates else None
+
+    def changes(self, provider: str | None, model_raw: str, start: datetime, end: datetime) -> list[datetime]:
+        """Return the instants inside `(start, end)` at which a model's price may change, in order.
+
+        Between two of them the price in any circumstances is one and the same.
+        """
+        model = self._resolve(provider, model_raw)
+        found = {override.start for override in model.overrides}
+        for name in model.lookups:
+            found.update(edges(self.catalogue.constraints(model.seller, name), start, end))
+        return sorted(at for at in found if start < at < end)
+
+    def history(self, provider: str | None, model_raw: str) -> list[Period]:
+        """Return every price a model has or had, latest first: overrides, the catalogue's, the built-in one."""
+        model = self._resolve(provider, model_raw)
+        listed: list[Period] = []
+        for name in model.lookups:
+            listed = [Period.published(limit, card) for limit, card in self.catalogue.standard(model.seller, name)]
+            listed = [period for period in listed if not period.card.base.is_empty]
+            if listed:
+                break
+        if not listed and (built_in := self._published(model, _EVER, PriceContext())):
+            listed = [Period(built_in.base.since, None, built_in)]
+        for override in model.overrides:
+            standard = self._published(model, override.start, PriceContext())
+            rates = override_rates(override, model.provider, standard.base if standard else None)
+            listed.append(Period(override.start, None, RateCard(((0, rates),)), override))
+        return sorted(listed, key=Period.order, reverse=True)
+
+    def is_known(self, provider: str | None, model_raw: str) -> bool:
+        """Return whether the names table, the catalogue or an override knows a model."""
+        model = self._resolve(provider, model_raw)
+        seen = any(self.catalogue.canonical(model.seller, name) for name in model.lookups)
+        return model.entry is not None or seen or bool(model.overrides)
+
+    def is_id(self, name: str) -> bool:
+        """Return whether a name is the very id of a model, and not one of its other names."""
+        wanted = name.strip().lower()
+        listed = self.catalogue.canonical(None, wanted)
+        return any(entry.id.lower() == wanted for entry in self.names.entries) or (listed or "").lower() == wanted
 
     def nearest(self, name: str, n: int = 3) -> list[str]:
         """Return up to `n` known ids or names that look like `name`, best first."""

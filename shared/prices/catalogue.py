@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from shared.core.naming import provider_id, split_vendor
 from shared.core.pricing import RateCard, Rates
@@ -16,9 +16,18 @@ from shared.core.pricing import RateCard, Rates
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
+    from genai_prices.types import (
+        ModelInfo,
+        ModelPrice,
+        Provider,
+        StartDateConstraint,
+        TieredPrices,
+        TimeOfDateConstraint,
+    )
 
     from shared.core.usage import PriceContext
+
+    Constraint: TypeAlias = StartDateConstraint | TimeOfDateConstraint | None
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -154,6 +163,24 @@ class Catalogue:
                 return provider.id
         by_id = {provider.id: provider for provider in providers}
         return next((name for name in _MAKERS if name in by_id and by_id[name].find_model(model)), None)
+
+    def standard(self, provider: str | None, model_raw: str) -> list[tuple[Constraint, RateCard]]:
+        """Return every standard price of a model with what limits it in time, in the catalogue's order.
+
+        The last one whose constraint is active holds, else the first. Empty if the catalogue does not know the model.
+        """
+        found = self._find(provider, model_raw)
+        if found is None:
+            return []
+        listed = found.model.prices
+        dated = [(price.constraint, price.prices) for price in listed] if isinstance(listed, list) else [(None, listed)]
+        base = Rates(source="catalogue", model=found.model.id, provider=found.provider.id, version=self.version)
+        return [(limit, RateCard(tuple(_tiers(replace(base, since=_start(limit)), prices)))) for limit, prices in dated]
+
+    def constraints(self, provider: str | None, model_raw: str) -> list[Constraint]:
+        """Return everything that makes a model's price depend on the instant."""
+        found = self._find(provider, model_raw)
+        return _constraints(found.model) if found else []
 
     def models(self) -> Iterator[Listing]:
         """Yield every model, provider by provider."""

@@ -6,14 +6,11 @@ import json
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.core.money import parse_money
 from shared.core.naming import BuiltIn, Entry, Names
 from shared.core.pricing import PRICES
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 _TABLE = Path(__file__).with_name("models.json")
 
@@ -22,11 +19,6 @@ _TABLE = Path(__file__).with_name("models.json")
 def names() -> Names:
     """Return the table without user aliases, read once per process."""
     return Names(_entry(row) for row in _table()["models"])
-
-
-def subscriptions() -> dict[str, Decimal]:
-    """Return what flat plans cost: plan id -> USD per month."""
-    return {plan: parse_money(usd) for plan, usd in _table()["subscriptions_usd_per_month"].items()}
 
 
 def _table() -> dict[str, Any]:

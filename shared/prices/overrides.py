@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from shared.core.pricing import PARENTS, PRICES, Rates, checked_price, inherit
+from shared.core.pricing import PARENTS, PRICES, TOKEN_CLASSES, Rates, checked_price, inherit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,8 @@ class Override:
 
     `model` is a canonical id (or an id as sent), `provider` our provider id, None for any. Tokens in USD per million,
     searches and requests in USD per thousand. `since` is an aware instant, or a date that begins at midnight UTC.
-    An override is one flat price: it holds for every tier, batch and region, because that is what it says.
+    The prices are those of the standard tier. Batch, service tiers, regions and long context keep the proportion to it
+    that the catalogue has (`in_proportion`): whoever enters 3 and 15 for a model does not mean that batch doubled.
 
     Raises:
         ValueError: a price is negative or too fine, or `since` or `created_at` has no time zone.
@@ -103,3 +104,22 @@ def override_rates(override: Override, provider: str | None, reference: Rates | 
         version=override.id,
     )
     return rates.priced(inherit(prices), *([note] if derived else []))
+
+
+@lru_cache(maxsize=1024)
+def in_proportion(own: Rates, standard: Rates, asked: Rates) -> Rates:
+    """Return an override's rates for other circumstances than the standard ones.
+
+    Every token class is multiplied by what the catalogue asks in these circumstances over its own standard price. A
+    proportion without an end is rounded once, to 18 decimals; fees stay.
+    """
+    moved = {}
+    for name in TOKEN_CLASSES:
+        price, base, other = getattr(own, name), getattr(standard, name), getattr(asked, name)
+        if price is not None and base and other is not None and other != base:
+            exact = _DERIVING.divide(_DERIVING.multiply(price, other), base)
+            moved[name] = exact.quantize(_DERIVED_UNIT, context=_DERIVING)
+    if not moved:
+        return own
+    note = "Other than standard circumstances: in the catalogue's proportion to its standard price."
+    return replace(own.priced(moved, *asked.adjustments, note), above=asked.above)
