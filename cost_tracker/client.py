@@ -105,6 +105,14 @@ class Client:
         """
         return self._ask("POST", path, params, {} if body is None else body)
 
+    def put(self, path: str, body: object, **params: object) -> Any:  # noqa: ANN401 - JSON is any shape
+        """Replace what is at `path` by `body` and return the answer; sent and raised as in `post`."""
+        return self._ask("PUT", path, params, body)
+
+    def delete(self, path: str, **params: object) -> Any:  # noqa: ANN401 - JSON is any shape
+        """Remove or revoke what is at `path` and return the answer; raised as in `get`."""
+        return self._ask("DELETE", path, params, None)
+
     def run(
         self, path: str, body: object = None, on_progress: Callable[[Run], None] | None = None, **params: object
     ) -> Run:

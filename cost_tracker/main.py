@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from cost_tracker.commands import collect, init, report, serve, verify
+from cost_tracker.commands import collect, doctor, init, keys, models, projects, push, report, reprice, serve, verify
 from cost_tracker.output import ExitCode, complain
 from shared.errors import CostTrackerError
 
@@ -23,8 +23,20 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (serve.serve, init.init, collect.collect, report.report, verify.verify):
+for _command in (
+    serve.serve,
+    init.init,
+    doctor.doctor,
+    collect.collect,
+    push.push,
+    report.report,
+    reprice.reprice,
+    verify.verify,
+):
     app.command()(_command)
+app.add_typer(keys.app, name="keys")
+app.add_typer(models.app, name="models")
+app.add_typer(projects.app, name="projects")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

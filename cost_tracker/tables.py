@@ -38,7 +38,8 @@ Row = dict[str, Any]
 def show(report: Report, dimensions: Sequence[str] | None = None) -> None:
     """Print a report to stdout, broken down by `dimensions` (as in their paths: `session-type`) or the usual ones."""
     console = answers()
-    show_table(console, f"Costs from {report['start']} to {report['end']}", ("", ""), summary(report))
+    demo = " (demo: an invented organisation)" if report["coverage"].get("demo") else ""
+    show_table(console, f"Costs from {report['start']} to {report['end']}{demo}", ("", ""), summary(report))
     for name in dimensions or ALWAYS:
         rows = report[f"by_{name.replace('-', '_')}"]
         says_nothing = not dimensions and [row["key"] for row in rows] == [_UNASSIGNED]

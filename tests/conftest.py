@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if "infra.local.postgres" in sys.modules:
+        # Before its own exit hook, which would make its folder again.
+        sys.modules["infra.local.postgres"].stop(Path(os.environ[_HOME]))
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ[_HOME], ignore_errors=True)
 

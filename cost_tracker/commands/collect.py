@@ -50,6 +50,9 @@ def collect(
     if run["status"] == "failed":
         note(f"cost-tracker: {run['error']}")
         raise typer.Exit(ExitCode.FAILED)
+    if not (run["result"] or {}).get("accounts"):
+        note(f"cost-tracker: {run['error']}")
+        raise typer.Exit(ExitCode.NOTHING)
     if run["status"] == "partial":
         note("Not everything was read; what was is kept. Run `cost-tracker collect` again to continue.")
 

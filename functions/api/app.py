@@ -40,6 +40,8 @@ Event: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[Event, Any], dict[str, Any]]
 
 MAX_BODY = 4 * 1024 * 1024
+# Methods whose body, if there is one, means nothing (RFC 9110, 9.3).
+_BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 # Lambda answers hold 6 MB; reports shrink about tenfold, and small answers are not worth the time.
 COMPRESS_FROM = 16 * 1024
 
@@ -135,6 +137,8 @@ class _Api(Generic[A]):
                 f"The body has {len(request.content)} bytes; send at most {MAX_BODY} (4 MiB) or 5,000 rows at once, "
                 "in several requests."
             )
+        if route.body is None and request.method not in _BODILESS and request.json() != {}:
+            raise InvalidInputError("This path takes no body; its parameters go into the query, `?name=value`.")
         result = route.handler(request, app)
         return _response(result if isinstance(result, Answer) else Answer(result, route.status), event.raw_event)
 
@@ -142,6 +146,9 @@ class _Api(Generic[A]):
         """Answer OPTIONS on a known path, and refuse the rest with the nearest path or the methods there are."""
         method = event["requestContext"]["http"]["method"].upper()
         allowed = {route.method for route in self._routes if _matches(route.path, path)}
+        if method in allowed or (method == "HEAD" and "GET" in allowed):
+            # The router refuses some characters in a parameter, which no id of ours has.
+            raise NotFoundError("There is nothing at this path; its last part is no id of ours.")
         if not allowed:
             near = nearest(path, {route.path for route in self._routes})
             hint = f"did you mean {near}?" if near else "GET / lists every path."
@@ -149,7 +156,9 @@ class _Api(Generic[A]):
         allowed |= {"OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())
         if method == "OPTIONS":
             return Answer(status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join(sorted(allowed))})
-        raise MethodNotAllowedError(f"{path} does not answer {method}; use {', '.join(sorted(allowed))}.", allowed)
+        # The path is not repeated: somebody may have put a key into it.
+        message = f"This path does not answer {method[:20]}; use {', '.join(sorted(allowed))}."
+        raise MethodNotAllowedError(message, allowed)
 
     def _failure(self, error: Exception, event: Event) -> Answer:
         known = classify(error)

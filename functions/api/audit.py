@@ -12,9 +12,9 @@ from functions.api.parameters import DATE, END, FILTERS, START, TZ
 from functions.api.questions import ask
 from functions.api.routing import Request, Result, Router, Scope
 from shared.core import periods
+from shared.core.attribution import counted_sources
 from shared.core.pricing import Rates, charges
-from shared.core.reconciliation import Day
-from shared.core.report import change_percent
+from shared.core.reconciliation import Day, settle, table
 from shared.core.totals import Totals
 from shared.core.usage import Usage
 from shared.store import explain as explain_store
@@ -73,11 +73,11 @@ def _explain(request: Request, app: App, connection: Connection) -> dict[str, An
         "tz": question.zone.key,
         "total_cost": Exact(totals.cost),
         "lines": [_line(row) for row in priced],
-        "unpriced": [_unpriced(row) for row in rows if row["is_unpriced"]],
+        "unpriced": [_unpriced(row) for row in rows if row["is_unpriced"] and row["source"] != "attribution"],
         "balanced": [
             {"model": row["model"], "cost": _exact(row["cost"])} for row in rows if row["source"] == "attribution"
         ],
-        "coverage": question.coverage(totals, sorted({row.key for row in whole if row.dimension == "source"})),
+        "coverage": question.coverage(totals, counted_sources(_by_source(whole))),
     }
 
 
@@ -148,20 +148,16 @@ def _reconciliation(request: Request, app: App, connection: Connection) -> dict[
     )
     span = periods.span(asked, question.zone)
     days = _days(connection, question, span.start, span.end)
-    compared = [day for day in days if day.billed is not None]
-    estimated = sum((day.estimated for day in compared), Totals().cost)
-    billed = sum((day.billed for day in compared if day.billed is not None), Totals().cost)
+    settle(days)
+    figures, rows = table(days)
     whole = reports.sums(connection, [span.start, span.end], ("source",), question.filters)
     totals = next((row.totals for row in whole if row.dimension is None), Totals())
     return {
         "start": asked.start,
         "end": asked.end,
-        "estimated": estimated,
-        "billed": billed,
-        "drift": estimated - billed,
-        "drift_pct": change_percent(estimated, billed),
-        "data": [day.as_json() for day in sorted(days, key=lambda day: (day.date, day.account), reverse=True)],
-        "coverage": question.coverage(totals, sorted({row.key for row in whole if row.dimension == "source"})),
+        **figures,
+        "data": rows,
+        "coverage": question.coverage(totals, counted_sources(_by_source(whole))),
     }
 
 
@@ -175,6 +171,7 @@ def _days(connection: Connection, question: Question, start: datetime, end: date
             date=row["date"],
             estimated=row["cost"],
             logged=row["logged"],
+            unattributed=row["unattributed"],
             unpriced=row["unpriced_models"],
             unpriced_tokens=int(row["unpriced_tokens"]),
             tiers=set(row["tiers"]),
@@ -183,6 +180,10 @@ def _days(connection: Connection, question: Question, start: datetime, end: date
         key = row["account_id"], row["date"]
         found.setdefault(key, Day(names[key[0]], row["date"])).billed = row["amount"]
     return list(found.values())
+
+
+def _by_source(rows: list[reports.Sums]) -> dict[str, Totals]:
+    return {str(row.key): row.totals for row in rows if row.dimension == "source"}
 
 
 def _exact(amount: Decimal | None) -> Exact | None:

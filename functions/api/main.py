@@ -1,29 +1,71 @@
-"""API Gateway -> the API. `HANDLER` is what Lambda calls; tests and the local service build their own."""
+"""API Gateway -> the API. Lambda calls `handler`; tests and the local service build their own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from functions import runtime
-from functions.api import audit, reports, runs
+from functions import events, logs, runtime
+from functions.api import (
+    accounts,
+    audit,
+    export,
+    keys,
+    manual,
+    models,
+    prices,
+    projects,
+    records,
+    reports,
+    runs,
+    usage,
+    vault,
+)
 from functions.api.app import Handler, build_api
+from functions.api.auth import stored_key
+from shared.errors import CostTrackerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
     from functions.runtime import App
 
-ROUTERS = (reports.router, audit.router, runs.router)
+ROUTERS = (
+    usage.router,
+    records.router,
+    manual.router,
+    export.router,
+    reports.router,
+    audit.router,
+    accounts.router,
+    models.router,
+    prices.router,
+    projects.router,
+    runs.router,
+    vault.router,
+    keys.router,
+)
 
 
 def build(get_app: Callable[[], App]) -> Handler:
     """Return the handler of the whole API over the App that `get_app` gives."""
-    return build_api(get_app, ROUTERS)
+    return build_api(get_app, ROUTERS, stored_key)
 
 
 _handler = build(runtime.app)
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's context object
-    """Answer one HTTP API v2 event."""
-    return _handler(event, context)
+@logs.entry(events.of_request)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one HTTP API v2 event, before API Gateway loses patience.
+
+    Raises:
+        FunctionFailedError: the event is none of API Gateway's.
+    """
+    try:
+        database = runtime.app().database
+    except CostTrackerError:
+        return _handler(event, context)  # a setting is wrong, and the answer says so in our shape
+    with database.within(lambda: context.get_remaining_time_in_millis() / 1000):
+        return _handler(event, context)

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from functions.api.encoding import encode
 from functions.api.routing import JSON, Answer, Request, Result, Route, Router, Scope, ShellApp
-from functions.api.schemas import ERROR, TEXT, schema
+from functions.api.schemas import ERROR, TEXT, array, schema
 from shared import VERSION
 from shared.errors import NotFoundError
 
@@ -154,13 +154,21 @@ def _operation(route: Route[Any], base_url: str) -> dict[str, Any]:
 def _responses(route: Route[Any]) -> dict[str, Any]:
     statuses = {HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR, *route.errors}
     if route.scope is not Scope.PUBLIC:
-        statuses |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        statuses |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
+    if "{" in route.path:
+        statuses |= {HTTPStatus.NOT_FOUND}
     if route.body is not None:
         statuses |= {HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
     error = {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
-    success = HTTPStatus(route.status)
+    answers = {route.status: route.response, **route.also}
+    if any(param.name == "shape" for param in route.query):
+        answers[route.status] = {"anyOf": [route.response, array({"type": "object"})]}
     responses: dict[str, Any] = {
-        str(int(success)): {"description": success.phrase, "content": {route.content_type: {"schema": route.response}}}
+        str(int(status)): {
+            "description": HTTPStatus(status).phrase,
+            "content": {route.content_type: {"schema": answer}},
+        }
+        for status, answer in answers.items()
     }
     return responses | {
         str(int(status)): {"description": HTTPStatus(status).phrase, "content": error} for status in sorted(statuses)

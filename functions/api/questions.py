@@ -40,13 +40,14 @@ class Question:
     filters: Filters
     accounts: Sequence[Account]
     everyone: Sequence[Account]
+    is_demo: bool
 
     def key(self, dimension: str, value: Any) -> str:  # noqa: ANN401 - whatever the column holds
         """Return the name that answers show for a stored key."""
         if dimension == "account":
             found = {account.id: account.name for account in self.everyone}
             return found.get(value, NO_ACCOUNT)
-        return "unassigned" if value is None else str(value)
+        return reports.UNASSIGNED if value is None else str(value)
 
     def coverage(self, totals: Totals, sources: Sequence[str]) -> dict[str, Any]:
         """Return the coverage block of a report over these totals."""
@@ -54,7 +55,7 @@ class Question:
             totals,
             sources,
             [account.complete_until for account in self.accounts],
-            is_demo=any(account.is_demo for account in self.accounts),
+            is_demo=self.is_demo,
         )
 
 
@@ -73,7 +74,8 @@ def ask(
     zone = zone or request.query.get("tz", ZoneInfo) or app.settings.zone
     everyone = accounts.everyone(connection)
     filters = _filters(request, connection, everyone, params)
-    return Question(zone, local_date(request.now, zone), filters, _in_question(filters, everyone), everyone)
+    asked = _in_question(filters, everyone)
+    return Question(zone, local_date(request.now, zone), filters, asked, everyone, app.is_demo)
 
 
 def _filters(request: Request, connection: Connection, everyone: Sequence[Account], params: Sequence[Param]) -> Filters:

@@ -43,8 +43,8 @@ COVERAGE = schema(
     {
         "complete_until": INSTANT_OR_NULL,
         "basis": {"type": "string", "enum": ["reported", "estimated", "mixed"]},
-        "unpriced_requests": COUNT,
-        "unpriced_tokens": COUNT,
+        "unpriced_requests": INTEGER,
+        "unpriced_tokens": INTEGER,
         "demo": FLAG,
     },
     "demo",
@@ -94,8 +94,8 @@ BREAKDOWN = schema(
                     "share": NUMBER,
                     "requests": INTEGER,
                     "tokens": TOKENS,
-                    "unpriced_requests": COUNT,
-                    "unpriced_tokens": COUNT,
+                    "unpriced_requests": INTEGER,
+                    "unpriced_tokens": INTEGER,
                 },
                 "is_other",
             )
@@ -155,7 +155,7 @@ RECONCILIATION = schema(
                     "unattributed": MONEY,
                     "drift": MONEY_OR_NULL,
                     "drift_pct": NUMBER_OR_NULL,
-                    "unpriced_tokens": COUNT,
+                    "unpriced_tokens": INTEGER,
                     "reason": TEXT,
                 }
             )

@@ -6,11 +6,13 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from functions.api import report_schemas as schemas
+from functions.api.lists import bare, is_flat
 from functions.api.parameters import DATE, FILTERS, RANGE, SHAPE, TZ
 from functions.api.query import Param
 from functions.api.questions import Question, Slice, ask, breakdowns
 from functions.api.routing import Answer, Request, Result, Router, Scope
 from shared.core import periods
+from shared.core.attribution import counted_sources
 from shared.core.report import BREAKDOWNS, change_percent, figures, ranked, series
 from shared.core.totals import Totals
 from shared.core.totals import total as sum_of
@@ -136,15 +138,15 @@ def _breakdown(request: Request, app: App, connection: Connection, dimension: st
     totals, parts = _sums(connection, question, span, wanted)
     keyed = totals.by_token_class() if dimension == "token_class" else parts[dimension]
     total, data = ranked(keyed, request.query.need("limit", int))
-    if request.query.get("shape", str) == "flat":
-        return _flat(data)
+    if is_flat(request):
+        return _flat(data, request)
     return {
         "start": asked.start,
         "end": asked.end,
         "dimension": dimension,
         "total_cost": total,
         "data": data,
-        "coverage": question.coverage(totals, sorted(parts["source"])),
+        "coverage": question.coverage(totals, counted_sources(parts["source"])),
     }
 
 
@@ -152,9 +154,10 @@ def _range_report(request: Request, app: App, connection: Connection, group_by: 
     question = ask(request, app, connection)
     asked = _range(request, question, group_by)
     cut = periods.periods(asked.start, asked.end, group_by, question.zone)
-    bounds = [cut[0].start, *(period.end for period in cut)]
+    # A zone may have skipped the only date that was asked for, so there may be no period at all.
+    bounds = [periods.span(asked, question.zone).start, *(period.end for period in cut)]
     wanted = (*BREAKDOWNS, "source")
-    found = breakdowns(question, reports.sums(connection, bounds, wanted, question.filters), wanted)
+    found = breakdowns(question, reports.sums(connection, bounds, wanted, question.filters), wanted) if cut else {}
     answered = [found.get(index, Slice()) for index in range(len(cut))]
     total, entries = series(
         [
@@ -162,9 +165,9 @@ def _range_report(request: Request, app: App, connection: Connection, group_by: 
             for period, sums in zip(cut, answered, strict=True)
         ]
     )
-    if request.query.get("shape", str) == "flat":
-        return _flat(entries)
-    sources = {source for sums in answered for source in sums.parts.get("source", {})}
+    if is_flat(request):
+        return _flat(entries, request)
+    sources = {source for sums in answered for source in counted_sources(sums.parts.get("source", {}))}
     return {
         "start": asked.start,
         "end": asked.end,
@@ -179,7 +182,7 @@ def _range_report(request: Request, app: App, connection: Connection, group_by: 
 def _figures(connection: Connection, question: Question, period: Period) -> dict[str, Any]:
     """Return the daily shape of one period, coverage included."""
     totals, parts = _sums(connection, question, period, (*BREAKDOWNS, "source"))
-    sources = sorted(parts.pop("source"))
+    sources = counted_sources(parts.pop("source"))
     return {**figures(totals, parts), "coverage": question.coverage(totals, sources)}
 
 
@@ -202,9 +205,9 @@ def _range(request: Request, question: Question, group_by: periods.GroupBy) -> D
     )
 
 
-def _flat(entries: Sequence[dict[str, Any]]) -> Answer:
+def _flat(entries: Sequence[dict[str, Any]], request: Request) -> Answer:
     """Answer the bare array of scalars, tokens as columns of their own: what spreadsheets and N8N can read."""
-    return Answer(
+    return bare(
         [
             {
                 **{name: value for name, value in entry.items() if not isinstance(value, dict)},
@@ -214,5 +217,6 @@ def _flat(entries: Sequence[dict[str, Any]]) -> Answer:
                 },
             }
             for entry in entries
-        ]
+        ],
+        request,
     )

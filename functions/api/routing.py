@@ -169,6 +169,7 @@ class Declaration(TypedDict):
     query: NotRequired[tuple[Param, ...]]
     body: NotRequired[Body]
     status: NotRequired[int]
+    also: NotRequired[Mapping[int, Schema]]
     errors: NotRequired[tuple[int, ...]]
     content_type: NotRequired[str]
 
@@ -177,7 +178,8 @@ class Declaration(TypedDict):
 class Route(Generic[A_contra]):
     """One operation: `response` is the JSON schema of its `status` answer.
 
-    `errors` are the statuses it may answer with besides 400, 401, 403 and 500. `tag` is its router's.
+    `also` has the schemas of other successful answers by status. `errors` are the statuses it may fail with besides
+    400, 401, 403, 500 and 503. `tag` is its router's.
     """
 
     method: str
@@ -191,6 +193,7 @@ class Route(Generic[A_contra]):
     query: tuple[Param, ...] = ()
     body: Body | None = None
     status: int = 200
+    also: Mapping[int, Schema] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
     content_type: str = JSON
 

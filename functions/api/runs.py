@@ -6,28 +6,32 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from functions.api import report_schemas as schemas
-from functions.api.errors import refuse_unknown
-from functions.api.parameters import PAGE, WAIT
+from functions.api.errors import nearest, refuse_unknown
+from functions.api.lists import page_of
+from functions.api.parameters import PAGE, SHAPE, WAIT
 from functions.api.query import Param
 from functions.api.routing import Answer, Body, Request, Result, Router, Scope
 from functions.api.schemas import DATE, TEXT, schema
+from shared.core.naming import provider_id
 from shared.core.periods import parse_date, resolve_range, span
 from shared.errors import InvalidInputError, NotFoundError
 from shared.providers.registry import REGISTRY
 from shared.store import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from functions.runtime import App
 
 router: Router[App] = Router("Runs")
 
 _LOOK_SECONDS = 0.1
+_ANSWER_SECONDS = 3.0
 _COLLECT = {"provider": TEXT, "account": TEXT, "start": DATE, "end": DATE}
 _REPAIR = Param("repair", "Replace the roll-ups that differ by what the ledger says.", "flag")
-_JOB = Param("job", "Only runs of this job.", choices=("collect", "verify"))
+_JOB = Param("job", "Only runs of this job.", example="collect")
 _LONGEST_DAYS = 400
+_BIGINT_DIGITS = 19
 
 
 @router.post(
@@ -37,13 +41,13 @@ _LONGEST_DAYS = 400
     query=(WAIT,),
     body=Body(schema(_COLLECT, *_COLLECT), {"provider": "anthropic"}),
     response=schemas.RUN,
-    errors=(202,),
+    also={202: schemas.RUN},
 )
 def collect(request: Request, app: App) -> Result:
     """Start a collection and answer with its run."""
     body = request.json_object()
     refuse_unknown("field", body, _COLLECT)
-    return _start(request, app, "collect", _collection(body, request, app))
+    return start_run(request, app, "collect", _collection(body, request, app))
 
 
 @router.post(
@@ -52,11 +56,11 @@ def collect(request: Request, app: App) -> Result:
     summary="Recompute the roll-ups from the ledger and report drift per day",
     query=(WAIT, _REPAIR),
     response=schemas.RUN,
-    errors=(202,),
+    also={202: schemas.RUN},
 )
 def verify(request: Request, app: App) -> Result:
     """Start a verification and answer with its run."""
-    return _start(request, app, "verify", {"repair": request.query.flag("repair")})
+    return start_run(request, app, "verify", {"repair": request.query.flag("repair")})
 
 
 @router.get("/admin/runs/{id}", scope=Scope.ADMIN, summary="One run", response=schemas.RUN, errors=(404,))
@@ -65,30 +69,26 @@ def run(request: Request, app: App) -> Result:
     return _get(app, request.number("id"))
 
 
-@router.get("/admin/runs", scope=Scope.ADMIN, summary="Runs, newest first", query=(_JOB, *PAGE), response=schemas.RUNS)
+@router.get(
+    "/admin/runs", scope=Scope.ADMIN, summary="Runs, newest first", query=(_JOB, *PAGE, SHAPE), response=schemas.RUNS
+)
 def list_runs(request: Request, app: App) -> Result:
     """Answer a page of runs; the cursor is the id of the last one."""
     limit = request.query.need("limit", int)
     before = _before(request.query.get("cursor", str))
     offset = request.query.get("offset", int) or 0
     job = request.query.get("job", str)
-    rows = app.database.run(lambda c: runs.newest(c, job, before, limit + 1, offset))
-    page, has_more = rows[:limit], len(rows) > limit
-    cursor = str(page[-1]["id"]) if has_more else None
-    return {
-        "success": True,
-        "data": page,
-        "count": len(page),
-        "has_more": has_more,
-        "next_cursor": cursor,
-        "next": request.url(cursor=cursor, offset=None) if has_more else None,
-    }
+    rows = app.database.run(lambda c: runs.newest(c, job, before, limit + 1, offset, request.now))
+    return page_of(request, rows, limit, lambda row: str(row["id"]), _scalars)
 
 
-def _start(request: Request, app: App, job: str, asked: Mapping[str, Any]) -> Answer:
+def start_run(request: Request, app: App, job: str, asked: Mapping[str, Any]) -> Answer:
+    """Start a run of `job`, wait for it as long as the request says, and answer it: 200 when it ended, else 202."""
     run_id = app.database.run(lambda c: runs.start(c, job, asked, request.now))
     app.dispatch(app, run_id)
-    deadline = time.monotonic() + request.query.need("wait", int)
+    # The function ends before API Gateway gives up, and the answer must be out by then: the run goes on either way.
+    wait = min(request.query.need("wait", int), app.database.left() - _ANSWER_SECONDS)
+    deadline = time.monotonic() + wait
     while (found := _get(app, run_id))["status"] == "running" and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)
     if found["status"] == "running":
@@ -96,8 +96,12 @@ def _start(request: Request, app: App, job: str, asked: Mapping[str, Any]) -> An
     return Answer(found)
 
 
+def _scalars(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in run.items() if name != "result"}
+
+
 def _get(app: App, run_id: int) -> dict[str, Any]:
-    found = app.database.run(lambda c: runs.get(c, run_id))
+    found = app.database.run(lambda c: runs.get(c, run_id, app.clock()))
     if found is None:
         raise NotFoundError(f"There is no run {run_id}; GET /admin/runs lists them.")
     return found
@@ -107,11 +111,11 @@ def _collection(body: Mapping[str, Any], request: Request, app: App) -> dict[str
     """Read what to collect: dates are inclusive and in the TIMEZONE setting, as people write them."""
     texts = {name: _text(body, name) for name in _COLLECT}
     asked: dict[str, Any] = {name: texts[name] for name in ("provider", "account") if texts[name] is not None}
-    if asked.get("provider") not in {None, *REGISTRY}:
-        raise InvalidInputError(
-            f"The provider {asked['provider']!r} is not one of {', '.join(REGISTRY)}.",
-            [{"field": "provider", "message": f"It is one of {', '.join(REGISTRY)}."}],
-        )
+    if "provider" in asked:
+        asked["provider"] = provider_id(asked["provider"])
+        _check_one_of("provider", asked["provider"], REGISTRY)
+    if "account" in asked:
+        _check_one_of("account", asked["account"], [source.account for source in app.sources(0)])
     zone = app.settings.zone
     start, end = (None if texts[name] is None else parse_date(str(texts[name])) for name in ("start", "end"))
     if end is not None and start is None:
@@ -120,10 +124,24 @@ def _collection(body: Mapping[str, Any], request: Request, app: App) -> dict[str
         )
     if start is not None:
         today = request.now.astimezone(zone).date()
+        if start > today:
+            raise InvalidInputError(
+                f"The start {start} is in the future; today is {today}.",
+                [{"field": "start", "message": "It is in the future."}],
+            )
         days = resolve_range(start, end, today=today, longest=_LONGEST_DAYS)
         whole = span(days, zone)
         asked |= {"start": whole.start, "end": whole.end}
     return asked
+
+
+def _check_one_of(field: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        near = nearest(value, known)
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(known) or 'none yet'}."
+        raise InvalidInputError(
+            f"The {field} {value[:60]!r} cannot be collected; {hint}", [{"field": field, "message": f"Unknown; {hint}"}]
+        )
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:
@@ -136,7 +154,7 @@ def _text(body: Mapping[str, Any], name: str) -> str | None:
 def _before(cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    if not cursor.isdecimal() or not cursor.isascii():
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < _BIGINT_DIGITS):
         raise InvalidInputError(
             "The cursor is not one of ours; use `next_cursor` of the page before.",
             [{"field": "cursor", "message": "Use `next_cursor` of the page before."}],

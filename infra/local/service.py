@@ -1,20 +1,25 @@
-"""What `make run` starts: the API on a port of this machine, collecting at once and on schedule."""
+"""What `make run` starts: the API on a port of this machine, collecting and pushing at once and on schedule."""
 
 from __future__ import annotations
 
 import errno
+import threading
 import time
+from datetime import time as local_time
 from datetime import timedelta
 from http import HTTPStatus
+from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from functions import runtime
+from functions import jobs, runtime
 from infra.local.gateway import Gateway
-from infra.local.schedule import Every, Job, Schedule
+from infra.local.schedule import Daily, Every, Job, Schedule
 from infra.local.tracker import STOP_SECONDS, Tracker, silent
+from shared.addresses import is_loopback
 from shared.errors import SettingError
+from shared.store import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +29,13 @@ if TYPE_CHECKING:
 
 # The demo's current hour should be seen to move.
 DEMO_INTERVAL = timedelta(minutes=15)
+# After local midnight the providers need some minutes until they report the last of the day.
+PUSH_AT = local_time(0, 10)
+# A collection that takes longer than this is not waited for: what it changes is pushed the next time.
+_COLLECTION_SECONDS = 900.0
 _ANSWER_SECONDS = 10.0
 _PAUSE_SECONDS = 0.02
+_LOOK_SECONDS = 0.2
 
 
 class LocalService:
@@ -44,6 +54,7 @@ class LocalService:
         self._gateway: Gateway | None = None
         self._schedule: Schedule | None = None
         self._tracker: Tracker | None = None
+        self._stopping = threading.Event()
         self.first_run: int | None = None
 
     @property
@@ -75,7 +86,7 @@ class LocalService:
             self._gateway.start()
             _await_answer(self._gateway.url)
             self.first_run = self._tracker.begin_collection()
-            self._schedule = _schedule(self._tracker)
+            self._schedule = self._make_schedule(self._tracker)
             self._schedule.start()
         except BaseException:
             self.stop()
@@ -84,6 +95,7 @@ class LocalService:
 
     def stop(self) -> None:
         """Stop collecting and answering, within seconds; the data stays. Stopping twice does nothing."""
+        self._stopping.set()
         if self._schedule is not None:
             self._schedule.stop(STOP_SECONDS)
         if self._tracker is not None:
@@ -99,6 +111,43 @@ class LocalService:
 
     def __exit__(self, *_exc: object) -> None:
         self.stop()
+
+    def _make_schedule(self, tracker: Tracker) -> Schedule:
+        def collect(due: datetime) -> None:
+            try:
+                tracker.begin_collection(due)
+                if (check := jobs.nightly(tracker.app, lambda: inf)) is not None:
+                    tracker.app.dispatch(tracker.app, check)
+            finally:
+                tracker.app.database.close()  # hours may pass until the next time
+
+        def push(due: datetime) -> None:
+            try:
+                # At the start the first collection is under way; later the day that ended is collected to its end.
+                self._await_run(tracker, awaited.pop() if awaited else tracker.begin_collection(due))
+                if not self._stopping.is_set():
+                    app = tracker.app
+                    run_id = app.database.run(lambda c: runs.start(c, "push", {"time": due}, app.clock()))
+                    app.dispatch(app, run_id)
+            finally:
+                tracker.app.database.close()
+
+        has_vault = tracker.settings.context_vault_url is not None
+        awaited = [self.first_run] if has_vault else []
+        interval = DEMO_INTERVAL if tracker.is_demo else timedelta(hours=tracker.settings.collection_interval_hours)
+        planned = [Job("collect", Every(interval), collect)]
+        if _may_push(tracker):
+            planned.append(Job("push", Daily(PUSH_AT, tracker.settings.zone), push, at_start=has_vault))
+        else:
+            self._say("invented figures are not pushed to CONTEXT_VAULT_URL; POST /admin/sync-cv does if you insist")
+        return Schedule(planned, _failed)
+
+    def _await_run(self, tracker: Tracker, run_id: int | None) -> None:
+        deadline = time.monotonic() + _COLLECTION_SECONDS
+        while run_id is not None and time.monotonic() < deadline and not self._stopping.wait(_LOOK_SECONDS):
+            run = tracker.app.database.run(lambda c: runs.get(c, run_id, tracker.app.clock()))
+            if run is None or run["status"] != "running":
+                return
 
     def _answer(self, event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - Lambda's context
         return self.tracker.handler(event, context)
@@ -116,18 +165,14 @@ class LocalService:
             self._tracker.app.database.close()
 
 
-def _schedule(tracker: Tracker) -> Schedule:
-    def collect(due: datetime) -> None:
-        try:
-            tracker.begin_collection(due)
-        finally:
-            tracker.app.database.close()  # hours may pass until the next time
+def _failed(job: Job, error: Exception) -> None:
+    runtime.logger.error("scheduled job failed", extra={"job": job.name, "error": str(error)})
 
-    def failed(job: Job, error: Exception) -> None:
-        runtime.logger.error("scheduled job failed", extra={"job": job.name, "error": str(error)})
 
-    interval = DEMO_INTERVAL if tracker.is_demo else timedelta(hours=tracker.settings.collection_interval_hours)
-    return Schedule([Job("collect", Every(interval), collect)], failed)
+def _may_push(tracker: Tracker) -> bool:
+    """Tell whether the schedule may push: invented figures go to no vault but one on this machine."""
+    url = tracker.settings.context_vault_url
+    return url is None or not tracker.is_demo or is_loopback(httpx.URL(url).host)
 
 
 def _await_answer(url: str) -> None:

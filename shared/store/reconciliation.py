@@ -15,18 +15,26 @@ _FILTER = "(%(accounts)s::bigint[] IS NULL OR account_id = ANY(%(accounts)s))"
 def estimated(
     connection: Connection, start: datetime, end: datetime, accounts: list[int] | None
 ) -> list[dict[str, Any]]:
-    """Return per account and UTC day `cost, logged, unpriced_models, unpriced_tokens, tiers` of `[start, end)`."""
+    """Return what there is per account and UTC day of `[start, end)`, voided events left out.
+
+    Each row has `account_id, date, cost` (of polled lines), `logged` (of events), `unattributed` (what balance lines
+    leave of the polled), `unpriced_models`, `unpriced_tokens` and `tiers` (of polled lines); USD.
+    """
     return connection.execute(
         f"""
         SELECT account_id, (recorded_at AT TIME ZONE 'UTC')::date AS date,
             coalesce(sum(cost) FILTER (WHERE source = 'api'), 0) AS cost,
             coalesce(sum(cost) FILTER (WHERE source IN ('event', 'import')), 0) AS logged,
-            coalesce(array_agg(DISTINCT model) FILTER (WHERE cost IS NULL), '{{}}') AS unpriced_models,
+            coalesce(sum(cost) FILTER (WHERE source IN ('api', 'attribution')), 0) AS unattributed,
+            coalesce(array_agg(DISTINCT model) FILTER (WHERE cost IS NULL AND source = 'api'), '{{}}')
+                AS unpriced_models,
             coalesce(sum(input_tokens + output_tokens + cache_read_tokens + cache_write_5m_tokens
-                + cache_write_1h_tokens) FILTER (WHERE cost IS NULL), 0) AS unpriced_tokens,
-            coalesce(array_agg(DISTINCT service_tier) FILTER (WHERE service_tier IS NOT NULL), '{{}}') AS tiers
+                + cache_write_1h_tokens) FILTER (WHERE cost IS NULL AND source = 'api'), 0) AS unpriced_tokens,
+            coalesce(array_agg(DISTINCT service_tier) FILTER (WHERE source = 'api' AND service_tier IS NOT NULL),
+                '{{}}') AS tiers
         FROM ledger
-        WHERE recorded_at >= %(start)s AND recorded_at < %(end)s AND account_id IS NOT NULL AND {_FILTER}
+        WHERE recorded_at >= %(start)s AND recorded_at < %(end)s AND account_id IS NOT NULL AND voided_at IS NULL
+            AND source <> 'manual' AND {_FILTER}
         GROUP BY 1, 2
         """,
         {"start": start, "end": end, "accounts": accounts},

@@ -29,6 +29,8 @@ DIMENSIONS = {
     "source": "source",
     "request_type": "request_type",
 }
+# What answers show where a line has no such key.
+UNASSIGNED = "unassigned"
 _QUARTER = timedelta(minutes=15)
 
 
@@ -95,7 +97,10 @@ def conditions(time: str, filters: Filters, table: str) -> tuple[str, dict[str, 
     clauses = [f"{time} >= %(start)s AND {time} < %(end)s"]
     values: dict[str, Any] = {}
     for column, allowed in filters.columns.items():
-        clauses.append(f"{table}.{column} = ANY(%({column})s)")
+        clause = f"{table}.{column} = ANY(%({column})s)"
+        # Labels are not coalesced like the other keys, so that their index can be used.
+        is_missing = column == "session_label" and UNASSIGNED in allowed
+        clauses.append(f"({clause} OR {table}.session_label IS NULL)" if is_missing else clause)
         values[column] = list(allowed)
     if filters.tags:
         clauses.append(f"{table}.tags @> %(tags)s::jsonb")

@@ -198,6 +198,7 @@ def is_kanban_heartbeat(fact: Fact) -> bool:
         ({"project": ["PeakPaws", "General"]}, lambda f: f.project in {"PeakPaws", "General"}),
         ({"session_type": "heartbeat", "project": "Kanban Board"}, is_kanban_heartbeat),
         ({"session_label": "peakpaws-main"}, lambda f: f.label == "peakpaws-main"),
+        ({"session_label": ["unassigned", "peakpaws-main"]}, lambda f: f.label in {None, "peakpaws-main"}),
         ({"request_type": "code_execution"}, lambda f: f.request_type == "code_execution"),
         ({"provider": "Claude", "account": "anthropic-demo", "source": "api", "user": "unassigned"}, lambda _: True),
         ({"project": "Nobody's"}, lambda _: False),

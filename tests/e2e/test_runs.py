@@ -76,6 +76,7 @@ def test_given_days_are_collected(service: Service) -> None:
         ({"start": "yesterday"}, None),
         ({"end": "2026-11-01"}, "start"),
         ({"start": "2026-11-02", "end": "2026-11-01"}, None),
+        ({"start": "2027-01-01"}, "start"),
         ({"account": 7}, "account"),
     ],
 )
@@ -88,10 +89,25 @@ def test_a_bad_request_names_the_field(service: Service, body: dict[str, Any], f
         assert [detail["field"] for detail in error["details"]] == [field]
 
 
-def test_an_account_that_is_not_there(service: Service) -> None:
-    run = service.post("/admin/collect", {"account": "somebody-else"}, wait="20")
-    assert run["status"] == "failed"
-    assert "account" in run["error"]
+def test_names_are_understood_or_corrected(service: Service) -> None:
+    response = service.http.post("/admin/collect", json={"account": "antropic-demo"})
+    assert response.status_code == 400
+    assert "did you mean anthropic-demo?" in response.json()["error"]["message"]
+    assert service.post("/admin/collect", {"provider": "Claude"}, wait="20")["status"] == "succeeded"
+
+
+def test_a_body_where_none_belongs_is_refused(service: Service) -> None:
+    for content in (b'{"repair": true}', b"{{{"):
+        assert service.http.post("/admin/verify", content=content).status_code == 400
+    assert service.http.post("/admin/verify", content=b"{}").status_code == 200
+
+
+def test_the_flat_shape_comes_with_a_link(service: Service) -> None:
+    service.post("/admin/verify")
+    response = service.http.get("/admin/runs", params={"shape": "flat", "limit": "1"})
+    assert [type(row["id"]) for row in response.json()] == [int]
+    assert 'rel="next"' in response.headers["link"]
+    assert 'rel="self"' in service.http.get("/costs/by-model?shape=flat").headers["link"]
 
 
 def test_runs_are_listed_newest_first_page_by_page(service: Service) -> None:
@@ -137,6 +153,15 @@ def test_a_bad_question_is_a_400_with_a_sentence(service: Service, query: str) -
     assert response.status_code == 400
     assert response.json()["success"] is False
     assert response.json()["error"]["message"].endswith((".", "?"))
+
+
+def test_a_date_that_a_zone_skipped_has_no_periods(service: Service) -> None:
+    answer = service.get("/costs/range", start="2011-12-30", end="2011-12-30", tz="Pacific/Apia")
+    assert (answer["total_cost"], answer["periods"]) == (0, [])
+
+
+def test_a_cursor_that_is_none_of_ours(service: Service) -> None:
+    assert service.http.get("/admin/runs?cursor=99999999999999999999999").status_code == 400
 
 
 def test_hours_are_limited_to_a_month(service: Service) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from shared.core.projects import DEFAULT_RULES, ordered
 from shared.errors import MigrationError
 from shared.store import projects
 from shared.store.database import Connection, connect
 from shared.store.migrate import Migration, load, migrate, version
+from tests.unit.test_projects import DEFAULTS
 
 PUBLIC_TABLES = {
     "usage_records": "id event_id recorded_at collected_at updated_at provider account model model_raw input_tokens "
@@ -42,8 +42,8 @@ def test_running_again_changes_nothing(connection: Connection) -> None:
     assert connection.execute("SELECT 1 FROM project_mappings WHERE pattern = 'kanban-*'").fetchall() == []
 
 
-def test_the_default_rules_are_those_of_the_core(connection: Connection) -> None:
-    assert projects.rules(connection) == ordered(DEFAULT_RULES)
+def test_the_default_rules_are_those_of_the_contract(connection: Connection) -> None:
+    assert projects.rules(connection) == DEFAULTS
 
 
 def test_two_migrators_at_once(blank_dsn: str) -> None:

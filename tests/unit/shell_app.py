@@ -112,7 +112,13 @@ def body(request: Request, _app: App) -> Result:
     return {"body": _exact(request.json())}
 
 
-@router.put("/object", scope=Scope.CONFIG_WRITE, summary="An object", response=schema({"fields": COUNT}))
+@router.put(
+    "/object",
+    scope=Scope.CONFIG_WRITE,
+    summary="An object",
+    body=Body(schema({}), {}),
+    response=schema({"fields": COUNT}),
+)
 def object_(request: Request, _app: App) -> Result:
     """Answer with the number of fields."""
     return {"fields": len(request.json_object())}

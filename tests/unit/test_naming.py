@@ -6,7 +6,7 @@ import pytest
 
 from shared.core.naming import Names, provider_id, split_vendor, undated
 from shared.prices.catalogue import Catalogue
-from shared.prices.names import names, subscriptions
+from shared.prices.names import names
 
 CATALOGUE = Catalogue()
 LISTED = list(CATALOGUE.models())
@@ -169,7 +169,3 @@ def test_names_are_unique() -> None:
     spelled = [name.lower() for entry in names().entries for name in (entry.id, *entry.names)]
     assert len(spelled) == len(set(spelled))
     assert Names([]).find("sonnet") is None
-
-
-def test_subscriptions_are_money() -> None:
-    assert subscriptions()["claude-max"] == 200

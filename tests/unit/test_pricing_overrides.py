@@ -77,11 +77,42 @@ def test_an_override_means_what_it_names() -> None:
         "web_search": usd("1"),
     }
     book = PriceBook([override(date(2026, 1, 1), **named)], CATALOGUE)
-    for context in (PLAIN, PriceContext(batch=True, inference_geo="us", speed="fast")):
-        used = book.rates("anthropic", "claude-opus-5-5", NOW, MILLION, context)
-        assert used
-        assert {name: getattr(used, name) for name in named} == named
-        assert used.adjustments == ()
+    used = book.rates("anthropic", "claude-opus-5-5", NOW, MILLION, PLAIN)
+    assert used
+    assert {name: getattr(used, name) for name in named} == named
+    assert used.adjustments == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "context", "input_"),
+    [
+        ("claude-opus-5-5", PriceContext(batch=True), "1"),  # the catalogue's batch is half
+        ("claude-opus-5-5", PriceContext(speed="fast"), "4"),  # its fast mode is double
+        ("claude-opus-5-5", PriceContext(inference_geo="us"), "2.2"),  # US-only is 1.1 times
+        ("claude-opus-5-5", PriceContext(batch=True, inference_geo="us"), "1.1"),
+        ("claude-sonnet-4-5", PriceContext(context_window="200k-1M"), "4"),  # 6 instead of 3
+        ("claude-sonnet-4-5", PriceContext(context_window="0-200k"), "2"),
+    ],
+)
+def test_an_override_keeps_the_proportions_of_batch_tier_region_and_length(
+    model: str, context: PriceContext, input_: str
+) -> None:
+    book = PriceBook([override(date(2026, 1, 1), model=model)], CATALOGUE)
+    used = book.rates("anthropic", model, NOW, MILLION, context)
+    assert used
+    assert used.input == usd(input_)
+    assert any("proportion" in note for note in used.adjustments) == (input_ != "2")
+
+
+def test_an_override_equal_to_the_list_price_changes_no_price() -> None:
+    listed = PriceBook((), CATALOGUE)
+    book = PriceBook([override(date(2026, 1, 1), input=usd("4"), output=usd("20"))], CATALOGUE)
+    usage = Usage(input=7, output=11, cache_read=13, cache_write_5m=17, cache_write_1h=19, web_searches=3, requests=1)
+    for context in (PLAIN, PriceContext(batch=True), PriceContext(speed="fast"), PriceContext(inference_geo="us")):
+        ours, theirs = (one.price("anthropic", "claude-opus-5-5", NOW, usage, context) for one in (book, listed))
+        assert ours
+        assert theirs
+        assert ours[0] == theirs[0]
 
 
 def test_an_override_prices_a_model_that_nobody_else_does() -> None:

@@ -4,8 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.projects import DEFAULT_PROJECT, DEFAULT_RULES, Rule, assign, ordered
+from shared.core.projects import DEFAULT_PROJECT, Rule, assign, ordered
 
+# Those that the first migration of project rules stores (tests/integration/test_schema.py).
+DEFAULT_RULES = (
+    Rule("peakpaws-*", "PeakPaws", 10, 1),
+    Rule("kanban-*", "Kanban Board", 10, 2),
+    Rule("trading-*", "Trading Tools", 10, 3),
+    Rule("cost-tracker-*", "Cost Tracker", 10, 4),
+    Rule("context-vault-*", "Context Vault", 10, 5),
+    Rule("*", DEFAULT_PROJECT, 0, 6),
+)
 DEFAULTS = ordered(DEFAULT_RULES)
 
 
