@@ -25,9 +25,10 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.local
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
+# The lock is the whole resolution; older pips do not see that a pin without its extras answers one with them.
 $(SAM_VENV)/.installed: requirements-sam.txt | $(BIN)/python
 	$(BIN)/python -m venv $(SAM_VENV)
-	$(SAM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sam.txt
+	$(SAM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-sam.txt
 	@touch $@
 
 run: $(VENV)/.local ## start the whole service on this machine

@@ -31,6 +31,8 @@ __all__ = ["LONGEST_DESCRIPTION", "LONGEST_ID", "MAX_AHEAD", "WORDS", "EventErro
 MAX_AHEAD = timedelta(minutes=5)
 LONGEST_ID = 300
 LONGEST_DESCRIPTION = 4000
+# Within every limit of bytes, whatever the characters.
+_SHORT = 75
 
 _CALLED = (*CALL, "batch")
 _ZERO_AND_ONE = (0, 1)
@@ -133,15 +135,16 @@ class Reader:
             tags, metadata = tags_json(get("tags")), metadata_json(get("metadata"))
         counts = shape.spread(numbers + _ZERO_AND_ONE)
         event_id = get("event_id")
-        if event_id is not None:
+        if event_id is not None and (type(event_id) is not str or len(event_id) > _SHORT or key is None):
             event_id = check_label("event_id", event_id, LONGEST_ID)
-        if key is None or event_id is None:
+        if key is None:
             return _event((call, purpose, counts, at, at_text, cost, description, tags, metadata, None, None, None))
         # Each part is JSON or has no line breaks, so different rows give different texts.
         when = "" if sent is None else f"{at_text[:19]}.{at.microsecond}"
         said = f"{call.digest}\n{purpose.digest}\n{when}\n{'' if cost is None else plain(cost)}\n{tags}\n{metadata}\n"
         if description is not None:
             said += json.dumps(description)
+        event_id = event_id.strip()
         payload = blake2b(_packed(*counts) + said.encode(), digest_size=16).hexdigest()
         return _event((call, purpose, counts, at, at_text, cost, description, tags, metadata, event_id, key, payload))
 

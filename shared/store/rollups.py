@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.store.cells import AMOUNTS, COUNTED
 
@@ -29,6 +29,9 @@ COSTS = (
 MEASURES = ("requests", *TOKENS, "cost", *COSTS, "unpriced_requests", "unpriced_tokens")
 _SUMMED = ("lines", *MEASURES)
 
+# A statement and its values, made by `move`.
+Move: TypeAlias = tuple[str, list[Any]]
+
 _keys = ", ".join(("slot", *KEYS))
 _sums = ", ".join(f"sum({name}) AS {name}" for name in _SUMMED)
 _columns = ", ".join(("slot", *KEYS, *_SUMMED))
@@ -44,22 +47,22 @@ def subtract(connection: Connection, line_ids: Sequence[int]) -> None:
     _move(connection, line_ids, "-")
 
 
-def add_cells(connection: Connection, cells: Cells) -> None:
-    """Move the roll-up by lines that the same transaction wrote."""
+def move(cells: Cells) -> Move | None:
+    """Return the statement that moves the roll-up by these sums, None where there are none.
+
+    Making it takes a while, which can be spent while Postgres is at work.
+    """
     rows = cells.rows()
     if not rows:
-        return
+        return None
     names = ("slot", *KEYS, *COUNTED, *AMOUNTS)
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     # Most lines have neither audio nor searches: what is zero everywhere is neither sent nor added.
     moved = [name for name in _SUMMED if any(value != "0" for value in columns[name])]
     # Each set of keys is sent once and named by its number.
-    sets = {
-        keys: number
-        for number, keys in enumerate(dict.fromkeys(zip(*(columns[name] for name in KEYS), strict=True)), start=1)
-    }
-    connection.execute(
-        f"""
+    keys = list(zip(*(columns[name] for name in KEYS), strict=True))
+    sets = {one: str(number) for number, one in enumerate(dict.fromkeys(keys), start=1)}
+    statement = f"""
         INSERT INTO rollup_quarter ({_columns})
         SELECT {_keys}, {", ".join(name if name in moved else "0" for name in _SUMMED)}
         FROM unnest({", ".join(["%s::timestamptz[]", "%s::integer[]", *("%s::numeric[]" for _ in moved)])})
@@ -69,14 +72,20 @@ def add_cells(connection: Connection, cells: Cells) -> None:
         ORDER BY {_keys}
         ON CONFLICT ({_keys}) DO UPDATE SET
         {", ".join(f"{name} = rollup_quarter.{name} + excluded.{name}" for name in moved)}
-        """,
-        [
-            _array(columns["slot"]),
-            _array(str(sets[keys]) for keys in zip(*(columns[name] for name in KEYS), strict=True)),
-            *(_array(columns[name]) for name in moved),
-            *([keys[i] for keys in sets] for i in range(len(KEYS))),
-        ],
-    )
+        """
+    values = [
+        _array(columns["slot"]),
+        _array(sets[one] for one in keys),
+        *(_array(columns[name]) for name in moved),
+        *([one[i] for one in sets] for i in range(len(KEYS))),
+    ]
+    return statement, values
+
+
+def carry_out(connection: Connection, moved: Move) -> None:
+    """Move the roll-up by lines that the same transaction wrote."""
+    # A fixed order of rows keeps two writers on the same slots from waiting for each other in a circle.
+    connection.execute(moved[0].encode(), moved[1])
 
 
 def _array(values: Iterable[str]) -> str:

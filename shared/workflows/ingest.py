@@ -144,11 +144,12 @@ class _Batch:
         self._keys = [self._reader.key(row) for row in rows]
         # Equal keys lie side by side, the first one sent first.
         self._order = sorted(range(len(rows)), key=lambda index: self._keys[index] or "")
-        self._read: dict[int, Event | EventError] = {}
+        self._read: list[Event | EventError | None] = [None] * len(rows)
         self._outcomes: list[Outcome] = []
         self._missing: dict[str, dict[str, Any]] = {}
         self._unpriced: Counter[str] = Counter()
         self._mapper: EventMapper | None = None
+        self._move: rollups.Move | None = None
 
     def store(self, connection: Connection) -> Report:
         """Store what is new. Idempotent: a try whose COMMIT was not answered is recognised by the ids it drew."""
@@ -163,9 +164,9 @@ class _Batch:
         cells = self._write(connection, stored, ids)
         crash.at("ingest:lines")
         made = [outcome.id for outcome in self._outcomes if outcome.status == CREATED]
-        if made:
+        if self._move is not None:
             ledger.save_model_names(connection, self._mapper.names() if self._mapper else {})
-            rollups.add_cells(connection, cells)
+            rollups.carry_out(connection, self._move)
             if self._options.touched is not None:
                 groups = {(account, datetime.fromisoformat(slot), model) for account, slot, model in cells.groups()}
                 self._options.touched(connection, groups)
@@ -218,11 +219,11 @@ class _Batch:
         outcomes = self._outcomes
         before, before_payload, before_id = "", "", 0
         for index in self._order:
-            event = self._read.get(index) or self._look(index)
+            event = self._read[index] or self._look(index)
             if isinstance(event, EventError):
                 outcomes[index] = rejected(event)
                 continue
-            call, purpose, counts, at, at_text, cost, _, _, _, _, key, payload = event
+            call, purpose, counts, at, at_text, cost, description, tags, metadata, _, key, payload = event
             if key is not None:
                 known = stored.get(key) or ((before_payload, before_id) if key == before else None)
                 if known is not None:
@@ -244,13 +245,17 @@ class _Batch:
             before, before_payload, before_id = key or "", payload or "", int(line_id)
             outcomes[index] = created(before_id)
             inputs, outputs, read, short, long, *others = counts
+            is_bare = tags is None and metadata is None and description is None
+            own = _NO_TEXTS if is_bare else _own_texts(event)
             rest = _NO_OTHERS if others == _USUAL else "\t".join(map(str, others))
             yield (
-                f"{line_id}\t{_identity(event)}\t{at_text}\t{stamp}\t{sold.fields}\t{use.fields}\t{inputs}\t{outputs}\t"
-                f"{read}\t{short}\t{long}\t{rest}\t{costs}\t{_own_texts(event)}"
+                f"{line_id}\t{_NO_ID if key is None else _identity(event)}\t{at_text}\t{stamp}\t{sold.fields}\t{use.fields}\t{inputs}\t{outputs}\t"
+                f"{read}\t{short}\t{long}\t{rest}\t{costs}\t{own}"
             )
         if self._missing:
             raise _NewRatesError
+        # Postgres still has lines to write.
+        self._move = rollups.move(cells)
 
     def _look(self, index: int) -> Event | EventError:
         found: Event | EventError
@@ -264,10 +269,8 @@ class _Batch:
 
 def _own_texts(event: Event) -> str:
     """Return the fields of COPY that no two events need to share."""
-    if event.tags is None and event.metadata is None and event.description is None:
-        return _NO_TEXTS
     return f"{events.text(event.description)}\t{events.text(event.tags)}\t{events.text(event.metadata)}\n"
 
 
 def _identity(event: Event) -> str:
-    return _NO_ID if event.key is None else f"{events.text(event.event_id)}\t{event.key}\t{event.payload}"
+    return f"{events.text(event.event_id)}\t{event.key}\t{event.payload}"
