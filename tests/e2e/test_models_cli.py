@@ -44,6 +44,8 @@ def service(serve: Callable[..., Service]) -> Service:
 def cli(service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.setenv("COST_TRACKER_URL", str(service.http.base_url))
     monkeypatch.setenv("COST_TRACKER_KEY", API_KEY)
+    # A narrow terminal folds tables, and the workers of a test run report one.
+    monkeypatch.setenv("COLUMNS", "200")
     return Cli(capsys)
 
 
