@@ -137,7 +137,7 @@ class Reader:
         event_id = get("event_id")
         if event_id is not None and (type(event_id) is not str or len(event_id) > _SHORT or key is None):
             event_id = check_label("event_id", event_id, LONGEST_ID)
-        if key is None:
+        if key is None or event_id is None:
             return _event((call, purpose, counts, at, at_text, cost, description, tags, metadata, None, None, None))
         # Each part is JSON or has no line breaks, so different rows give different texts.
         when = "" if sent is None else f"{at_text[:19]}.{at.microsecond}"

@@ -249,8 +249,8 @@ class _Batch:
             own = _NO_TEXTS if is_bare else _own_texts(event)
             rest = _NO_OTHERS if others == _USUAL else "\t".join(map(str, others))
             yield (
-                f"{line_id}\t{_NO_ID if key is None else _identity(event)}\t{at_text}\t{stamp}\t{sold.fields}\t{use.fields}\t"
-                f"{inputs}\t{outputs}\t{read}\t{short}\t{long}\t{rest}\t{costs}\t{own}"
+                f"{line_id}\t{_NO_ID if key is None else _identity(event)}\t{at_text}\t{stamp}\t"
+                f"{sold.fields}\t{use.fields}\t{inputs}\t{outputs}\t{read}\t{short}\t{long}\t{rest}\t{costs}\t{own}"
             )
         if self._missing:
             raise _NewRatesError
