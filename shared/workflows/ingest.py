@@ -41,7 +41,9 @@ Touched: TypeAlias = Callable[[Connection, Collection[Group]], None]
 # Writers that send the same events at once take turns; each turn settles at least one of them.
 _TURNS = 50
 _NAMED_MODELS = 3
-
+# Keys of a large batch that are looked up to guess about the others, and what is not large.
+_SAMPLE = 32
+_ALWAYS_ALL = 256
 
 _NO_ID = f"{events.NULL}\t{events.NULL}\t{events.NULL}"
 _NO_TEXTS = f"{_NO_ID}\n"
@@ -105,7 +107,8 @@ def ingest(
             except _DryRunError as done:
                 report = done.report
             except events.RacedError:
-                continue  # somebody was faster with one of these events: now it can be seen
+                batch.is_repeated = True  # one of these events is stored, perhaps since a moment ago
+                continue
             crash.at("ingest:answered")
             return Report(report.outcomes, batch.warnings(), report.records)
     raise DatabaseUnavailableError("Others keep sending the same events; send these again in a few seconds.")
@@ -123,6 +126,9 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            # What is left of the batch goes to the oldest generation without being walked over once more.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
@@ -144,12 +150,12 @@ class _Batch:
         self._keys = [self._reader.key(row) for row in rows]
         # Equal keys lie side by side, the first one sent first.
         self._order = sorted(range(len(rows)), key=lambda index: self._keys[index] or "")
-        self._read: list[Event | EventError | None] = [None] * len(rows)
         self._outcomes: list[Outcome] = []
         self._missing: dict[str, dict[str, Any]] = {}
         self._unpriced: Counter[str] = Counter()
         self._mapper: EventMapper | None = None
         self._move: rollups.Move | None = None
+        self.is_repeated = False
 
     def store(self, connection: Connection) -> Report:
         """Store what is new. Idempotent: a try whose COMMIT was not answered is recognised by the ids it drew."""
@@ -157,8 +163,7 @@ class _Batch:
         if "stored" in notes and events.has(connection, notes["stored"][0]):
             report: Report = notes["stored"][1]
             return report
-        keys = [key for key in self._keys if key is not None]
-        stored = events.known(connection, keys) if keys else {}
+        stored = self._look_up(connection)
         is_all_known = all(key in stored for key in self._keys)
         ids = [] if is_all_known else events.draw_ids(connection, len(self._rows))
         cells = self._write(connection, stored, ids)
@@ -178,6 +183,17 @@ class _Batch:
         if made:
             notes["stored"] = (made[0], report)
         return report
+
+    def _look_up(self, connection: Connection) -> dict[str, tuple[str, int]]:
+        """Return the events of the batch that are stored already, key -> (payload, line id), as far as that matters.
+
+        Most large batches are new as a whole, or sent again as a whole: a few of their keys tell which. Where that was
+        wrong, COPY finds out, and the next try looks all of them up.
+        """
+        keys = [key for index in self._order if (key := self._keys[index]) is not None]
+        some = keys[:: len(keys) // _SAMPLE] if len(keys) > _ALWAYS_ALL and not self.is_repeated else keys
+        stored = events.known(connection, some) if some else {}
+        return events.known(connection, keys) if stored and len(some) < len(keys) else stored
 
     def warnings(self) -> list[str]:
         """Say which models had no price; looking for near names is slow, so only for a few."""
@@ -216,12 +232,14 @@ class _Batch:
         self._unpriced.clear()
         self._outcomes = [UNSEEN] * len(self._rows)
         stamp = f"{self._now.isoformat()}\t{self._now.isoformat()}"
-        outcomes = self._outcomes
+        outcomes, rows, keys, read_row = self._outcomes, self._rows, self._keys, self._reader.read
         before, before_payload, before_id = "", "", 0
         for index in self._order:
-            event = self._read[index] or self._look(index)
-            if isinstance(event, EventError):
-                outcomes[index] = rejected(event)
+            # Read anew by every try: what is not kept leaves its memory, still warm, to the next row.
+            try:
+                event = read_row(rows[index], keys[index])
+            except EventError as error:
+                outcomes[index] = rejected(error)
                 continue
             call, purpose, counts, at, at_text, cost, description, tags, metadata, _, key, payload = event
             if key is not None:
@@ -248,23 +266,15 @@ class _Batch:
             is_bare = tags is None and metadata is None and description is None
             own = _NO_TEXTS if is_bare else _own_texts(event)
             rest = _NO_OTHERS if others == _USUAL else "\t".join(map(str, others))
+            identity = _NO_ID if key is None else _identity(event)
             yield (
-                f"{line_id}\t{_NO_ID if key is None else _identity(event)}\t{at_text}\t{stamp}\t"
-                f"{sold.fields}\t{use.fields}\t{inputs}\t{outputs}\t{read}\t{short}\t{long}\t{rest}\t{costs}\t{own}"
+                f"{line_id}\t{identity}\t{at_text}\t{stamp}\t{sold.fields}\t{use.fields}\t{inputs}\t{outputs}\t"
+                f"{read}\t{short}\t{long}\t{rest}\t{costs}\t{own}"
             )
         if self._missing:
             raise _NewRatesError
         # Postgres still has lines to write.
         self._move = rollups.move(cells)
-
-    def _look(self, index: int) -> Event | EventError:
-        found: Event | EventError
-        try:
-            found = self._reader.read(self._rows[index], self._keys[index])
-        except EventError as error:
-            found = error
-        self._read[index] = found
-        return found
 
 
 def _own_texts(event: Event) -> str:
