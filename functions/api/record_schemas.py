@@ -81,6 +81,7 @@ _REJECTION = schema(
     }
 )
 _WARNINGS: Schema = {**array(TEXT), "description": "Models without a known price, and the nearest names"}
+_UNPRICED: Schema = {**mapping(COUNT), "description": "New rows without a price by model as sent"}
 _STORED = schema(
     {
         "success": FLAG,
@@ -88,10 +89,12 @@ _STORED = schema(
         "data": RECORD,
         "dry_run": FLAG,
         "warnings": _WARNINGS,
+        "unpriced": _UNPRICED,
         "voided": _VOIDED,
     },
     "dry_run",
     "warnings",
+    "unpriced",
     "voided",
 )
 _BATCH = schema(
@@ -114,9 +117,11 @@ _BATCH = schema(
         ),
         "dry_run": FLAG,
         "warnings": _WARNINGS,
+        "unpriced": _UNPRICED,
     },
     "dry_run",
     "warnings",
+    "unpriced",
 )
 ACCEPTED: Schema = {"anyOf": [_STORED, _BATCH]}
 _EVENT = schema(

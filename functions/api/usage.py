@@ -9,6 +9,7 @@ from functions.api import record_schemas as schemas
 from functions.api.encoding import check_text, encode
 from functions.api.errors import TooLargeError, refuse_unknown
 from functions.api.parameters import DRY_RUN
+from functions.api.query import Param
 from functions.api.records import one
 from functions.api.routing import Answer, Body, Request, Result, Router, Scope
 from functions.api.schemas import TEXT, schema
@@ -26,6 +27,7 @@ router: Router[App] = Router("Usage")
 
 MAX_ROWS = 5000
 _LONGEST_REASON = 500
+_SOURCE = Param("source", "What the records say they are.", choices=("event", "import"), default="event")
 _KEY_HEADER = "idempotency-key"
 # Text that is JSON already: results of thousands of rows are written in one go instead of value by value.
 _ENCODED = "application/json; charset=utf-8"
@@ -39,7 +41,7 @@ _ENCODED = "application/json; charset=utf-8"
         "An object is answered with its record: 201, or 200 where its `event_id` (or `Idempotency-Key`) is stored "
         "already. An array is answered with 200 and a result per row; bad rows never lose the good ones."
     ),
-    query=(DRY_RUN,),
+    query=(DRY_RUN, _SOURCE),
     body=Body(schemas.SENT, schemas.EXAMPLE),
     response=schemas.ACCEPTED,
     status=201,
@@ -110,7 +112,7 @@ def _with_key(request: Request, body: dict[str, Any]) -> dict[str, Any]:
 
 def _one(request: Request, app: App, body: dict[str, Any]) -> Result:
     dry_run = request.query.flag("dry_run")
-    report = _ingest(request, app, [body], Options(dry_run=dry_run, with_records=True, touched=rebuild))
+    report = _ingest(request, app, [body], with_records=True)
     [outcome] = report.outcomes
     if outcome.status == REJECTED:
         message = outcome.message or ""
@@ -130,7 +132,7 @@ def _one(request: Request, app: App, body: dict[str, Any]) -> Result:
 
 def _many(request: Request, app: App, body: list[Any]) -> Result:
     dry_run = request.query.flag("dry_run")
-    report = _ingest(request, app, body, Options(dry_run=dry_run, with_records=dry_run, touched=rebuild))
+    report = _ingest(request, app, body, with_records=dry_run)
     made = _made(report, dry_run=dry_run)
     results = [_result(index, outcome, report, made) for index, outcome in enumerate(report.outcomes)]
     statuses = [outcome.status for outcome in report.outcomes]
@@ -154,7 +156,8 @@ def _result(index: int, outcome: Outcome, report: Report, made: set[int | None])
     if outcome.status == REJECTED:
         details = [{"field": outcome.field or "", "message": outcome.message}]
         error = encode({"code": outcome.code, "message": outcome.message, "details": details})
-        return f'{{"index":{index},"status":"rejected","id":null,"error":{error}}}'
+        line_id = "null" if outcome.id is None or outcome.id in made else outcome.id
+        return f'{{"index":{index},"status":"rejected","id":{line_id},"error":{error}}}'
     line_id = "null" if outcome.id in made else outcome.id
     plain = f'{{"index":{index},"status":"{outcome.status}","id":{line_id},"error":null'
     if not report.records:
@@ -169,8 +172,16 @@ def _record(report: Report, outcome: Outcome, made: set[int | None]) -> dict[str
 
 def _notes(report: Report, *, dry_run: bool) -> dict[str, Any]:
     noted: dict[str, Any] = {"dry_run": True} if dry_run else {}
-    return noted | ({"warnings": list(report.warnings)} if report.warnings else {})
+    if report.warnings:
+        noted |= {"warnings": list(report.warnings), "unpriced": report.unpriced}
+    return noted
 
 
-def _ingest(request: Request, app: App, rows: list[Any], options: Options) -> Report:
+def _ingest(request: Request, app: App, rows: list[Any], *, with_records: bool) -> Report:
+    options = Options(
+        source=request.query.need("source", str),
+        dry_run=request.query.flag("dry_run"),
+        with_records=with_records,
+        touched=rebuild,
+    )
     return ingest(app.database, lambda c: load_book(c, app.catalogue), rows, request.now, options)

@@ -110,7 +110,7 @@ def ingest(
                 batch.is_repeated = True  # one of these events is stored, perhaps since a moment ago
                 continue
             crash.at("ingest:answered")
-            return Report(report.outcomes, batch.warnings(), report.records)
+            return Report(report.outcomes, batch.warnings(), report.records, batch.unpriced())
     raise DatabaseUnavailableError("Others keep sending the same events; send these again in a few seconds.")
 
 
@@ -195,6 +195,10 @@ class _Batch:
         stored = events.known(connection, some) if some else {}
         return events.known(connection, keys) if stored and len(some) < len(keys) else stored
 
+    def unpriced(self) -> dict[str, int]:
+        """Return how many rows of each model had no price."""
+        return dict(self._unpriced)
+
     def warnings(self) -> list[str]:
         """Say which models had no price; looking for near names is slow, so only for a few."""
         found = []
@@ -245,7 +249,7 @@ class _Batch:
             if key is not None:
                 known = stored.get(key) or ((before_payload, before_id) if key == before else None)
                 if known is not None:
-                    outcomes[index] = duplicate(known[1]) if known[0] == payload else conflict(event)
+                    outcomes[index] = duplicate(known[1]) if known[0] == payload else conflict(event, known[1])
                     continue
             sold, use = mapper.sold(call), mapper.use(purpose)
             if sold.tariffs is None:

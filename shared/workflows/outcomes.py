@@ -17,7 +17,10 @@ INVALID, CONFLICT = "invalid_input", "conflict"
 
 
 class Outcome(NamedTuple):
-    """What became of one row: `created`, `duplicate` (of the line `id`) or `rejected` with its code and sentence."""
+    """What became of one row: `created`, `duplicate` (of the line `id`) or `rejected` with its code and sentence.
+
+    A conflict has the `id` of the line that was kept.
+    """
 
     status: str
     id: int | None
@@ -33,12 +36,14 @@ UNSEEN = Outcome(REJECTED, None)
 class Report:
     """An outcome per row, in the order sent, and sentences about models without a price.
 
-    `records` are the stored lines by id, with the columns of `kept_records`, where they were asked for.
+    `unpriced` counts the new rows without one by model as sent. `records` are the stored lines by id, with the columns
+    of `kept_records`, where they were asked for.
     """
 
     outcomes: Sequence[Outcome]
     warnings: Sequence[str] = ()
     records: dict[int, dict[str, Any]] = field(default_factory=dict)
+    unpriced: dict[str, int] = field(default_factory=dict)
 
 
 # Half of the time that the class itself takes, of which every row would pay.
@@ -60,11 +65,11 @@ def rejected(error: EventError) -> Outcome:
     return Outcome(REJECTED, None, INVALID, str(error), error.field)
 
 
-def conflict(event: Event) -> Outcome:
-    """Return the outcome of a row whose event id is taken by other content."""
+def conflict(event: Event, line_id: int) -> Outcome:
+    """Return the outcome of a row whose event id is taken by the line of this id, which says something else."""
     return Outcome(
         REJECTED,
-        None,
+        line_id,
         CONFLICT,
         f"The event {event.event_id} is stored with other content, which was kept; send a correction under a new id "
         "and void the old one.",
