@@ -94,9 +94,7 @@ def _text(body: dict[str, Any], name: str) -> str:
 
 
 def _shown(found: Sequence[Account]) -> list[dict[str, Any]]:
-    defaults: dict[str, int] = {}
-    for account in found:
-        defaults.setdefault(account.provider, account.id)
+    defaults = accounts.defaults(found)
     return [
         {
             "id": account.id,

@@ -52,6 +52,18 @@ def everyone(connection: Connection) -> list[Account]:
     return [Account(**row) for row in connection.execute(f"SELECT {_COLUMNS} FROM accounts ORDER BY id")]
 
 
+def defaults(found: Iterable[Account]) -> dict[str, int]:
+    """Return provider -> id of the account of events that name none: the oldest polled one, else the oldest.
+
+    An account that only events name is for those events: as the default it would keep the others from the report that
+    explains them. `found` are all accounts, oldest first.
+    """
+    chosen: dict[str, int] = {}
+    for account in sorted(found, key=lambda account: account.origin == "stored"):
+        chosen.setdefault(account.provider, account.id)
+    return chosen
+
+
 def claim(connection: Connection, account_id: int, owner_id: str) -> str:
     """Return whom the account belongs to: `owner_id` if it belonged to nobody yet."""
     row = connection.execute(

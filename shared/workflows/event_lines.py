@@ -12,6 +12,7 @@ from shared.core.sessions import session_type
 from shared.core.tariffs import Tariff, Tariffs, scaled
 from shared.core.usage import PriceContext
 from shared.store import events
+from shared.store.accounts import defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,9 +79,7 @@ class EventMapper:
         self._source = source
         self._cells = cells
         self._accounts = {account.name: account for account in accounts}
-        self._defaults: dict[str, int] = {}
-        for account in accounts:
-            self._defaults.setdefault(account.provider, account.id)
+        self._defaults = defaults(accounts)
         self._sold: dict[Call, Sold] = {}
         self._uses: dict[Purpose, Use] = {}
         self._tariffs: dict[tuple[str | None, str, PriceContext], Tariffs] = {}
