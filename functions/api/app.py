@@ -145,7 +145,8 @@ class _Api(Generic[A]):
     def _no_route(self, path: str, event: Event) -> Answer:
         """Answer OPTIONS on a known path, and refuse the rest with the nearest path or the methods there are."""
         method = event["requestContext"]["http"]["method"].upper()
-        allowed = {route.method for route in self._routes if _matches(route.path, path)}
+        exact = {route.method for route in self._routes if route.path == path}
+        allowed = exact or {route.method for route in self._routes if _matches(route.path, path)}
         if method in allowed or (method == "HEAD" and "GET" in allowed):
             # The router refuses some characters in a parameter, which no id of ours has.
             raise NotFoundError("There is nothing at this path; its last part is no id of ours.")

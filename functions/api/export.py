@@ -14,7 +14,7 @@ from functions.api.query import Param
 from functions.api.questions import ask
 from functions.api.records import bounds
 from functions.api.routing import Answer, Request, Result, Router, Scope
-from functions.api.schemas import TEXT
+from functions.api.schemas import TEXT, array
 from shared.errors import NotFoundError
 from shared.store import export
 
@@ -48,6 +48,7 @@ _FORMAT = Param("format", "How the lines are written.", choices=tuple(_FORMATS),
     query=(_FORMAT, *RANGE, *FILTERS),
     response=TEXT,
     content_type="text/csv",
+    also_as={"application/json": array({"type": "object"}), "application/x-ndjson": TEXT},
     errors=(303,),
 )
 def export_usage(request: Request, app: App) -> Result:
@@ -82,8 +83,9 @@ def exported_file(request: Request, app: App) -> Result:
     form = name.rpartition(".")[2]
     if expires is None or signature is None or form not in _FORMATS:
         raise NotFoundError("This link is not complete; export again for a new one.")
-    content = Directory(app.settings).read(name, str(expires), signature, request.now)
-    return Answer(content.decode(), headers=_attachment(name), content_type=_TYPES[form])
+    path = Directory(app.settings).find(name, str(expires), signature, request.now)
+    # Whoever stands in for API Gateway sends the file itself, so that it never has to fit into memory.
+    return Answer("", headers={**_attachment(name), "X-Sendfile": str(path)}, content_type=_TYPES[form])
 
 
 def _answer(request: Request, app: App, form: Format, lines: Iterator[bytes]) -> Answer:

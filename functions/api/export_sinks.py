@@ -14,6 +14,7 @@ from shared.errors import NotFoundError, SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from shared.config import Settings
 
@@ -141,8 +142,8 @@ class Directory:
         expires = str(int(now.timestamp()) + LINK_SECONDS)
         return {"expires": expires, "signature": self._sign(name, expires)}
 
-    def read(self, name: str, expires: str, signature: str, now: datetime) -> bytes:
-        """Return a file's content.
+    def find(self, name: str, expires: str, signature: str, now: datetime) -> Path:
+        """Return where a file is.
 
         Raises:
             NotFoundError: the signature is wrong or its time is over, or the file is gone.
@@ -151,7 +152,7 @@ class Directory:
         path = self._path / name
         if not is_ours or int(expires) < now.timestamp() or not path.is_file():
             raise NotFoundError("This link is over or not one of ours; export again for a new one.")
-        return path.read_bytes()
+        return path
 
     def _sign(self, name: str, expires: str) -> str:
         return hmac.new(self._secret, f"export\n{name}\n{expires}".encode(), hashlib.sha256).hexdigest()

@@ -166,7 +166,9 @@ def _responses(route: Route[Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {
         str(int(status)): {
             "description": HTTPStatus(status).phrase,
-            "content": {route.content_type: {"schema": answer}},
+            "content": {
+                kind: {"schema": answer_as} for kind, answer_as in {route.content_type: answer, **route.also_as}.items()
+            },
         }
         for status, answer in answers.items()
     }

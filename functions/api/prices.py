@@ -18,7 +18,7 @@ from shared.core import periods
 from shared.core.money import parse_money
 from shared.core.naming import provider_id
 from shared.core.pricing import checked_price
-from shared.errors import InvalidInputError
+from shared.errors import ConflictError, InvalidInputError
 from shared.store import prices
 from shared.store.audit import Author
 from shared.workflows.pricing import set_price
@@ -50,6 +50,7 @@ _STORED = {
     "created_at": INSTANT,
     "note": {"type": "string", "description": "What follows from it"},
 }
+_ONE = schema({"success": FLAG, "data": schema(_STORED)})
 _PERIOD = schema(
     {
         "since": {"type": ["string", "null"], "description": "Date or instant (UTC); null: since ever"},
@@ -76,8 +77,8 @@ _PERIOD = schema(
         schema(_GIVEN, *(name for name in _GIVEN if name not in _REQUIRED)),
         {"input_per_1m": 3, "output_per_1m": 15, "since": "2026-11-01"},
     ),
-    response=schema({"success": FLAG, "data": schema(_STORED)}),
-    errors=(201,),
+    response=_ONE,
+    also={201: _ONE},
 )
 def put_price(request: Request, app: App) -> Result:
     """Answer 201 with the new price, or 200 with the one that says the same already."""
@@ -121,7 +122,7 @@ def list_prices(request: Request, app: App) -> Result:
     "and `end` everything.",
     query=(START, END, TZ, DRY_RUN, WAIT),
     response=schemas.RUN,
-    errors=(202,),
+    also={202: schemas.RUN},
 )
 def reprice(request: Request, app: App) -> Result:
     """Start a re-pricing and answer with its run."""
@@ -136,11 +137,13 @@ def reprice(request: Request, app: App) -> Result:
     "lacks a model in use is refused, and the last good one stays.",
     query=(WAIT,),
     response=schemas.RUN,
-    errors=(202,),
+    also={202: schemas.RUN},
+    errors=(409,),
 )
 def refresh(request: Request, app: App) -> Result:
     """Start a refresh and answer with its run."""
-    app.settings.required("price_catalogue_url")
+    if app.settings.price_catalogue_url is None:
+        raise ConflictError("No published catalogue is configured; set PRICE_CATALOGUE_URL to its address first.")
     return start_run(request, app, "refresh", {"by": request.caller.name})
 
 

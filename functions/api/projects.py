@@ -143,7 +143,7 @@ def preview_rules(request: Request, app: App) -> Result:
     "it. Without `start` and `end` everything.",
     query=(START, END, TZ, DRY_RUN, WAIT),
     response=schemas.RUN,
-    errors=(202,),
+    also={202: schemas.RUN},
 )
 def reassign(request: Request, app: App) -> Result:
     """Start a re-mapping and answer with its run."""

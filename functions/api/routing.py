@@ -170,6 +170,7 @@ class Declaration(TypedDict):
     body: NotRequired[Body]
     status: NotRequired[int]
     also: NotRequired[Mapping[int, Schema]]
+    also_as: NotRequired[Mapping[str, Schema]]
     errors: NotRequired[tuple[int, ...]]
     content_type: NotRequired[str]
 
@@ -178,8 +179,8 @@ class Declaration(TypedDict):
 class Route(Generic[A_contra]):
     """One operation: `response` is the JSON schema of its `status` answer.
 
-    `also` has the schemas of other successful answers by status. `errors` are the statuses it may fail with besides
-    400, 401, 403, 500 and 503. `tag` is its router's.
+    `also` has the schemas of other successful answers by status, `also_as` those by content type. `errors` are the
+    statuses it may fail with besides 400, 401, 403, 500 and 503. `tag` is its router's.
     """
 
     method: str
@@ -194,6 +195,7 @@ class Route(Generic[A_contra]):
     body: Body | None = None
     status: int = 200
     also: Mapping[int, Schema] = field(default_factory=dict)
+    also_as: Mapping[str, Schema] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
     content_type: str = JSON
 

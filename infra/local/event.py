@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
@@ -34,11 +35,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP response: `headers` may repeat names (`set-cookie`)."""
+    """An HTTP response: `headers` may repeat names (`set-cookie`); a `file` is sent instead of the body."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +144,7 @@ def read_result(result: Any) -> Reply:  # noqa: ANN401 - whatever a handler retu
         headers.append(("content-type", "text/plain;charset=UTF-8"))
     body = result.get("body") or ""
     content = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode("utf-8", "replace")
-    return Reply(int(result["statusCode"]), headers, content)
+    # As web servers understand it: the handler names a file of this machine that is too big to be a result.
+    files = [Path(value) for name, value in headers if name == "x-sendfile"]
+    headers = [(name, value) for name, value in headers if name != "x-sendfile"]
+    return Reply(int(result["statusCode"]), headers, content, files[0] if files else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -61,7 +62,11 @@ class _Connection(BaseHTTPRequestHandler):
         self._send(reply)
         self.server.idle(self.connection)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815 - http.server's names
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what `getattr` returns
+        # http.server looks for do_<METHOD>; which methods a path has is for the handler to say.
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
 
     def _call(self) -> Call:
         return Call(
@@ -118,12 +123,16 @@ class _Connection(BaseHTTPRequestHandler):
                 self.send_header(name, " ".join(value.splitlines()))
         has_body = self.command != "HEAD" and reply.status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
         if has_body:
-            self.send_header("content-length", str(len(reply.body)))
+            size = len(reply.body) if reply.file is None else reply.file.stat().st_size
+            self.send_header("content-length", str(size))
         if self.close_connection:
             self.send_header("connection", "close")
         self.end_headers()
-        if has_body:
+        if has_body and reply.file is None:
             self.wfile.write(reply.body)
+        elif has_body and reply.file is not None:
+            with reply.file.open("rb") as file:
+                shutil.copyfileobj(file, self.wfile)
 
     def version_string(self) -> str:
         return "ai-cost-tracker"

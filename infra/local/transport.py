@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httpx
 
 from infra.local.event import Call, Handler, call_handler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PIECE = 256 * 1024
 
 
 class HandlerTransport(httpx.BaseTransport):
@@ -27,4 +35,20 @@ class HandlerTransport(httpx.BaseTransport):
             scheme=request.url.scheme,
         )
         reply = call_handler(self._handler, call)
+        if reply.file is not None:
+            return httpx.Response(reply.status, headers=reply.headers, stream=_File(reply.file), request=request)
         return httpx.Response(reply.status, headers=reply.headers, content=reply.body, request=request)
+
+
+class _File(httpx.SyncByteStream):
+    """A file that is read while it is sent."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self._file.read(_PIECE):
+            yield piece
+
+    def close(self) -> None:
+        self._file.close()
