@@ -1,6 +1,6 @@
 # `make run` and `make test` set everything up; nothing but Python 3.11+ and make is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run test soak test-next check bench format lint types gates schema-hash sam-validate sam-build lock clean
+.PHONY: help run test soak proof test-next check bench format lint types gates schema-hash sam-validate sam-build lock clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -40,6 +40,10 @@ test: $(VENV)/.dev $(SAM_VENV)/.installed ## run every test, template gates incl
 SOAK ?= 2000
 soak: $(VENV)/.dev ## the state machine over the ledger, at length and at random: make soak SOAK=10000
 	MACHINE_EXAMPLES=$(SOAK) $(BIN)/pytest tests/machine/test_machine.py
+
+PROOF ?= 2000000
+proof: $(VENV)/.dev ## many random events against every report and export, by brute force: make proof PROOF=100000
+	PROOF_EVENTS=$(PROOF) $(BIN)/pytest tests/proof
 
 # A shim of pyenv may be on the PATH without a version behind it: what counts is what runs.
 FIND_NEXT = for python in python3.13 "$$(pyenv root 2>/dev/null)"/versions/3.13.*/bin/python; do \

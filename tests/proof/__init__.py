@@ -1,0 +1,1 @@
+"""Many random events, summed by hand, against every report and every export."""
