@@ -156,8 +156,8 @@ def _result(index: int, outcome: Outcome, report: Report, made: set[int | None])
     if outcome.status == REJECTED:
         details = [{"field": outcome.field or "", "message": outcome.message}]
         error = encode({"code": outcome.code, "message": outcome.message, "details": details})
-        line_id = "null" if outcome.id is None or outcome.id in made else outcome.id
-        return f'{{"index":{index},"status":"rejected","id":{line_id},"error":{error}}}'
+        stored = "null" if outcome.id is None or outcome.id in made else outcome.id
+        return f'{{"index":{index},"status":"rejected","id":{stored},"error":{error}}}'
     line_id = "null" if outcome.id in made else outcome.id
     plain = f'{{"index":{index},"status":"{outcome.status}","id":{line_id},"error":null'
     if not report.records:
