@@ -1,68 +1,44 @@
-"""A small client of the HTTP API, for notebooks, agents and the command line. Money arrives as Decimal, never float.
+"""A small Python client, for notebooks, agents and the command line. Money arrives as Decimal, never float.
 
     from cost_tracker.client import Client
 
-    with Client("https://abc.execute-api.eu-central-1.amazonaws.com", key) as costs:
-        costs.get("/costs/daily")["total_cost"]                     # Decimal("12.3456789")
-        costs.get("/costs/by-model", start="2026-11-01", project=["PeakPaws", "General"])["data"]
-        costs.run("/admin/collect", {"provider": "anthropic"})["status"]  # "succeeded"
+    with Client() as costs:  # this machine's tracker, in process; Client(url, key) asks a deployed one
+        costs.log_usage("sonnet", 1500, 750, category="planning")["data"]["cost_usd"]   # Decimal("0.01575")
+        costs.calculate_cost("gpt-4o", 2000, 1000)["total_cost"]                        # Decimal("0.015")
+        costs.by("project", start="2026-11-01", model=["opus", "sonnet"])["data"]
+        costs.get("/costs/explain", date="2026-11-17")
+        costs.run("/admin/collect", {"provider": "anthropic"})["status"]                # "succeeded"
 
-Errors, each with one sentence for the reader:
-
-ClientError
-├── ApiError          the service refused or failed; `status`, `code` and `details` say how
-└── UnreachableError  nothing answered, or not in time
+What it raises, and what each error says, is in `cost_tracker.caller`.
 """
 
 from __future__ import annotations
 
-import time
-from datetime import date, datetime
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import ExitStack
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from shared.addresses import is_loopback
-from shared.core import jsontext
-from shared.errors import CostTrackerError
+from cost_tracker.caller import ApiError, Caller, ClientError, Run, UnreachableError, over_http
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterator
+    from datetime import date, datetime
 
-# The gateway gives up after 30 s; a little more lets its own answer arrive.
-TIMEOUT_SECONDS = 35.0
-# A run is looked at often while it is young, then twice a second.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
-# One lost answer while following a run says nothing about the run.
-_PATIENCE = 5
+    import httpx
 
-Run = dict[str, Any]
+__all__ = ["ApiError", "Client", "ClientError", "Run", "UnreachableError"]
 
+_NOT_FOUND = 404
+_PAGE = 1000
+_COSTS = ("input_cost", "output_cost", "cache_cost")
 
-class ClientError(CostTrackerError):
-    """Base of what goes wrong between this client and the service."""
+Answer = dict[str, Any]
 
 
-class ApiError(ClientError):
-    """Do what the sentence says; it is the service's own.
+class Client(Caller):
+    """A tracker: a deployed one at `url`, or without arguments this machine's own, opened in process.
 
-    `status` is the HTTP status, `code` the error's name and `details` one `{"field", "message"}` per wrong field.
-    """
-
-    def __init__(self, message: str, status: int, code: str, details: Iterable[Mapping[str, str]] = ()) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.details = list(details)
-
-
-class UnreachableError(ClientError):
-    """Start the service, or correct its address."""
-
-
-class Client:
-    """The API of a tracker.
+    In process it is the real tracker, never the demo; what is missing is made, and nothing has to be running.
 
     Args:
         url: where it is, such as `http://127.0.0.1:8000`; a path in it is kept.
@@ -71,159 +47,165 @@ class Client:
 
     Raises:
         UnreachableError: `url` is not an http or https address.
+        SettingError: in process, a setting is malformed, or home or database cannot be used.
     """
 
     def __init__(self, url: str | None = None, key: str | None = None, *, http: httpx.Client | None = None) -> None:
-        self._http = http or _connect(url or "", key)
-        self.address = url or "the tracker"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
+        self._opened = ExitStack()
+        if http is None:
+            http = _in_process(self._opened) if url is None else over_http(url, key)
+        super().__init__(http, url or "the tracker")
 
     def close(self) -> None:
-        """Close the connections; the client cannot be used afterwards."""
-        self._http.close()
+        """Close connections, and the tracker if it is in process; the client cannot be used afterwards."""
+        super().close()
+        self._opened.close()
 
-    def get(self, path: str, **params: object) -> Any:  # noqa: ANN401 - JSON is any shape
-        """Return the decoded answer of `GET path`.
+    def log_usage(
+        self,
+        model: str,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        *,
+        at: datetime | str | None = None,
+        dry_run: bool = False,
+        **fields: object,
+    ) -> Answer:
+        """Record what one call, or several of a kind, used.
 
-        `params` become the query: lists are repeated, dates written as ISO, None is left out.
+        Args:
+            model: as it was called; aliases and dated ids are understood.
+            input_tokens: without cache reads and writes; one of the two counts may be left out and is 0 then.
+            output_tokens: reasoning included.
+            at: when, ISO 8601 or an aware datetime; default now.
+            dry_run: price it and store nothing.
+            fields: any of `POST /api/usage`: `category`, `project`, `agent`, `session_label`, `cache_read_tokens`,
+                `tags={...}`, `metadata={...}`, `cost` (USD), `event_id` (makes sending it again harmless) ...
 
-        Raises:
-            ApiError, UnreachableError: see the module.
-        """
-        return self._ask("GET", path, params, None)
-
-    def post(self, path: str, body: object = None, **params: object) -> Any:  # noqa: ANN401 - JSON is any shape
-        """Send `body` as JSON (`{}` where it is None), Decimals with all of their digits, and return the answer.
-
-        Raises:
-            ApiError, UnreachableError: see the module.
-        """
-        return self._ask("POST", path, params, {} if body is None else body)
-
-    def put(self, path: str, body: object, **params: object) -> Any:  # noqa: ANN401 - JSON is any shape
-        """Replace what is at `path` by `body` and return the answer; sent and raised as in `post`."""
-        return self._ask("PUT", path, params, body)
-
-    def delete(self, path: str, **params: object) -> Any:  # noqa: ANN401 - JSON is any shape
-        """Remove or revoke what is at `path` and return the answer; raised as in `get`."""
-        return self._ask("DELETE", path, params, None)
-
-    def run(
-        self, path: str, body: object = None, on_progress: Callable[[Run], None] | None = None, **params: object
-    ) -> Run:
-        """Start long work such as `/admin/collect` and follow it until it has ended.
-
-        `on_progress` gets the run each time it was looked at: `{"id", "job", "status", "result": {"progress"}, ...}`.
-        The finished run is returned whatever became of it: look at `status` (succeeded, partial, failed) and `error`.
+        Returns:
+            `{"status": "created"|"duplicate", "data": record, "warnings": [...]}`; `warnings`, only there if any, say
+            that a model has no price and which ones are near. `data["cost_usd"]` is None then.
 
         Raises:
-            ApiError, UnreachableError: see the module. The run itself goes on then.
+            ApiError: a field is wrong (400), or the `event_id` is taken by another event (409).
+            UnreachableError: nothing answered; with an `event_id` it can be sent again.
         """
-        run: Run = self.post(path, body, wait=0, **params)
-        return self.follow(run, on_progress)
+        given = {"model": model, **_counts(input_tokens, output_tokens), "recorded_at": at, **fields}
+        body = {name: _exact(value) for name, value in given.items() if value is not None}
+        answer: Answer = self.post("/api/usage", body, dry_run=dry_run or None)
+        return answer
 
-    def follow(self, run: Run, on_progress: Callable[[Run], None] | None = None) -> Run:
-        """Look at a run until it has ended, and return it.
+    def log_manual(self, service: str, cost: Decimal | float | str, day: date | str, **fields: object) -> Answer:
+        """Record what a service cost (USD) on a day, by hand; `fields` as in `POST /api/usage/manual`.
+
+        Returns `{"status": "created", "data": record}`. It counts at noon UTC of the day.
 
         Raises:
-            ApiError, UnreachableError: see the module; unreachable only after five tries.
+            ApiError, UnreachableError: as `log_usage`.
         """
-        failures, pause = 0, _FIRST_PAUSE
-        while run["status"] == "running":
-            if on_progress:
-                on_progress(run)
-            time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
-            try:
-                run = self.get(f"/admin/runs/{run['id']}")
-                failures = 0
-            except (UnreachableError, ApiError) as error:
-                failures += 1
-                is_final = isinstance(error, ApiError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
-                if is_final or failures >= _PATIENCE:
-                    raise
-        if on_progress:
-            on_progress(run)
-        return run
+        given = {"service": service, "date": day, "cost": Decimal(str(cost)), **fields}
+        answer: Answer = self.post("/api/usage/manual", {name: _exact(value) for name, value in given.items()})
+        return answer
 
-    def _ask(self, method: str, path: str, params: Mapping[str, object], body: object) -> Any:  # noqa: ANN401 - JSON
-        query: list[tuple[str, str | int | float | bool | None]] = [  # the type that httpx declares
-            (name, text) for name, value in params.items() for text in _texts(value)
-        ]
-        content = None if body is None else jsontext.dumps(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
+    def calculate_cost(
+        self,
+        model: str,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        *,
+        at: datetime | str | None = None,
+        **fields: object,
+    ) -> Answer:
+        """Price tokens without storing anything, at the prices in force at `at` (default now).
+
+        `fields` are those of `log_usage` that prices depend on: `cache_read_tokens`, `cache_write_tokens`, `batch` ...
+
+        Returns:
+            `{"model": canonical id, "total_cost", "input_cost", "output_cost", "cache_cost", "priced_by"}` in USD;
+            costs are None where the model has no price.
+
+        Raises:
+            ApiError, UnreachableError: as `log_usage`.
+        """
+        record = self.log_usage(model, input_tokens, output_tokens, at=at, dry_run=True, **fields)["data"]
+        costs = {name: record[name] for name in _COSTS}
+        return {"model": record["model"], "total_cost": record["cost_usd"], **costs, "priced_by": record["priced_by"]}
+
+    def normalize_model_name(self, name: str) -> str:
+        """Return the id that reports show a model under; a name that nobody knows comes back as it is.
+
+        Raises:
+            ApiError, UnreachableError: see `cost_tracker.caller`.
+        """
         try:
-            response = self._http.request(method, path, params=query, content=content, headers=headers)
-        except httpx.TimeoutException as error:
-            raise UnreachableError(f"{self.address} did not answer in time; try again in a minute.") from error
-        except httpx.TransportError as error:
-            raise UnreachableError(
-                f"Nothing answers at {self.address}; start it with `cost-tracker serve`, or correct the URL."
-            ) from error
-        if not response.is_success:
-            raise _error(response)
-        return self._decoded(response)
+            return str(self.get("/api/models", id=name)["data"]["id"])
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return name.strip()
 
-    def _decoded(self, response: httpx.Response) -> Any:  # noqa: ANN401 - JSON is any shape
-        try:
-            return jsontext.loads(response.content)
-        except ValueError as error:
-            raise UnreachableError(
-                f"{self.address} answers, but not as a cost tracker does; correct the URL."
-            ) from error
+    def daily(self, day: date | str | None = None, **filters: object) -> Answer:
+        """Return what a day cost (default today), with its breakdowns: the answer of `GET /costs/daily`.
+
+        `filters`, here and below, are those of the API (`project=["A", "B"]`, `tag="k:v"`), and `tz`.
+        """
+        return self._report("daily", date=day, **filters)
+
+    def range(
+        self,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        group_by: str = "day",
+        **filters: object,
+    ) -> Answer:
+        """Return the costs of the `periods` (hour, day, week or month) between two inclusive dates.
+
+        Without dates the current month to date: the answer of `GET /costs/range`.
+        """
+        return self._report("range", start=start, end=end, group_by=group_by, **filters)
+
+    def by(
+        self, dimension: str, start: date | str | None = None, end: date | str | None = None, **filters: object
+    ) -> Answer:
+        """Return the costs between two inclusive dates by model, project, session-type, agent ..., dearest first."""
+        return self._report(f"by-{dimension.replace('_', '-')}", start=start, end=end, **filters)
+
+    def summary(self, period: str = "monthly", **filters: object) -> Answer:
+        """Return what today and the 6 (`weekly`) or 29 (`monthly`) days before cost, and the change to those before."""
+        return self._report(f"summary/{period}", **filters)
+
+    def each(self, path: str, **params: object) -> Iterator[Answer]:
+        """Yield every row of a list, page by page: `each("/api/usage", model="opus")`."""
+        cursor = None
+        while True:
+            page = self.get(path, limit=_PAGE, cursor=cursor, **params)
+            yield from page["data"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def _report(self, name: str, **params: object) -> Answer:
+        answer: Answer = self.get(f"/costs/{name}", **params)
+        return answer
 
 
-def _connect(url: str, key: str | None) -> httpx.Client:
-    try:
-        address = httpx.URL(url.strip())
-    except httpx.InvalidURL:
-        address = httpx.URL("")
-    if address.scheme not in {"http", "https"} or not address.host:
-        raise UnreachableError(f"{url!r} is not an address; write it like https://costs.example.com.")
-    headers = {"X-API-Key": key} if key else {}
-    # A proxy of the environment cannot reach this machine's own loopback.
-    return httpx.Client(
-        base_url=address, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=not is_loopback(address.host)
-    )
+def _in_process(opened: ExitStack) -> httpx.Client:
+    from cost_tracker.environment import load_settings  # noqa: PLC0415 - a deployed tracker needs none of it
+    from infra.local.tracker import Tracker  # noqa: PLC0415 - the same
+
+    return opened.enter_context(Tracker.open(load_settings(), demo=False)).client()
 
 
-def _texts(value: object) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, (list, tuple)):
-        return [text for item in value for text in _texts(item)]
-    if isinstance(value, bool):
-        return ["true" if value else "false"]
-    if isinstance(value, datetime):
-        return [jsontext.dumps(value).strip('"')]
-    return [value.isoformat() if isinstance(value, date) else str(value)]
+def _counts(input_tokens: int | None, output_tokens: int | None) -> dict[str, int]:
+    if input_tokens is None and output_tokens is None:
+        return {}
+    return {"tokens_in": input_tokens or 0, "tokens_out": output_tokens or 0}
 
 
-def _error(response: httpx.Response) -> ApiError:
-    try:
-        body = jsontext.loads(response.content)
-    except ValueError:
-        body = None
-    found = body.get("error") if isinstance(body, dict) else None
-    if isinstance(found, dict) and isinstance(found.get("message"), str):
-        details = found.get("details")
-        return ApiError(
-            found["message"],
-            response.status_code,
-            str(found.get("code", "unknown")),
-            details if isinstance(details, list) else (),
-        )
-    # API Gateway answers `{"message": ...}` for what never reached the service; proxies answer anything.
-    said = body.get("message") if isinstance(body, dict) else None
-    reason = f": {said}" if isinstance(said, str) else ""
-    url = response.request.url.copy_with(query=None)
-    return ApiError(
-        f"{url} answered {response.status_code}{reason}; check the URL, or try again in a minute.",
-        response.status_code,
-        "unknown",
-    )
+def _exact(value: object) -> object:
+    """Return a value with its floats as the decimals they are written as."""
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, dict):
+        return {key: _exact(item) for key, item in value.items()}
+    return [_exact(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cost_tracker.environment import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cost_tracker.client import Client
-    from shared.config import Settings
+
+__all__ = ["AsJson", "Key", "Url", "connected", "load_settings"]
 
 Url = Annotated[
     str | None,
@@ -27,8 +29,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with all digit
 
 
 @contextmanager
-def connected(url: str | None, key: str | None) -> Iterator[Client]:
+def connected(url: str | None, key: str | None, *, real: bool = False) -> Iterator[Client]:
     """Yield a client of the tracker in question; in process it is opened, migrated and closed again.
+
+    `real` is for commands that store usage: in process, what they store does not go into the demo.
 
     Raises:
         ClientError: `url` is not an address.
@@ -42,18 +46,6 @@ def connected(url: str | None, key: str | None) -> Iterator[Client]:
         return
     from infra.local.tracker import Tracker  # noqa: PLC0415 - a deployed tracker needs none of it
 
-    with Tracker.open(load_settings()) as tracker, Client(http=tracker.client()) as client:
+    demo = False if real else None
+    with Tracker.open(load_settings(), demo=demo) as tracker, Client(http=tracker.client()) as client:
         yield client
-
-
-def load_settings(**changed: str) -> Settings:
-    """Return the settings of the environment over the `.env` of the working directory, with some replaced.
-
-    Raises:
-        SettingError: one is malformed.
-    """
-    import os  # noqa: PLC0415 - read here only
-
-    from shared.config import Settings  # noqa: PLC0415 - `--help` does without pydantic
-
-    return Settings.load({**os.environ, **changed}, dotenv_path=Path(".env"))

@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from cost_tracker.commands import collect, doctor, init, keys, models, projects, push, report, reprice, serve, verify
+from cost_tracker.commands import (
+    accounts,
+    collect,
+    doctor,
+    init,
+    keys,
+    log,
+    models,
+    projects,
+    push,
+    report,
+    reprice,
+    serve,
+    stats,
+    verify,
+)
 from cost_tracker.output import ExitCode, complain
 from shared.errors import CostTrackerError
 
@@ -29,7 +44,9 @@ for _command in (
     doctor.doctor,
     collect.collect,
     push.push,
+    log.log,
     report.report,
+    stats.stats,
     reprice.reprice,
     verify.verify,
 ):
@@ -37,6 +54,7 @@ for _command in (
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(projects.app, name="projects")
+app.add_typer(accounts.app, name="accounts")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from shared.core.periods import parse_zone
+from shared.dotenv import default_home, read_dotenv
 from shared.errors import SettingError
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ _CREDENTIALS = (
 _ASYNCPG_ONLY = {"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size"}
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_DOTENV_LINE = re.compile(r"""(?:export\s+)?(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)'|(.*?))\s*(?:(?<=\s)#.*)?""")
 
 
 def _database_url(value: str) -> SecretStr:
@@ -156,7 +156,7 @@ class Settings(BaseModel):
             field: given.get(name, "").strip() or parameters.get(name, "").strip() for field, name in names().items()
         }
         values = {field: text for field, text in texts.items() if text}
-        home = Path(values.get("home", "") or _default_home())
+        home = Path(values.get("home", "") or default_home())
         try:
             return cls.model_validate({**values, "home": home.expanduser().absolute()})
         except ValidationError as error:
@@ -192,33 +192,6 @@ class Settings(BaseModel):
 def names() -> dict[str, str]:
     """Return the environment variable of each field."""
     return {field: "COST_TRACKER_HOME" if field == "home" else field.upper() for field in Settings.model_fields}
-
-
-def read_dotenv(path: Path) -> dict[str, str]:
-    """Return the `NAME=value` lines of a file, {} if there is none. Quotes, `export` and `# comments` are understood.
-
-    Raises:
-        SettingError: a line is neither a setting nor a comment, or the file cannot be read.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"The settings file {path} cannot be read as text; check its permissions.") from error
-    found = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = _DOTENV_LINE.fullmatch(line.strip())
-        if match is None:
-            raise SettingError(f"Line {number} of {path} is not NAME=value; correct it or begin it with #.")
-        found[match[1]] = next(group for group in (*match.groups()[1:], "") if group is not None)
-    return found
-
-
-def _default_home() -> str:
-    # The embedded Postgres opens every parent of its data to others when root starts it: not under /root.
-    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    return "/var/lib/ai-cost-tracker" if is_root else "~/.ai-cost-tracker"
 
 
 def _sentence(error: ValidationError) -> str:

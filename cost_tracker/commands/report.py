@@ -8,29 +8,20 @@ from typing import Annotated
 import typer
 
 from cost_tracker.connection import AsJson, Key, Url, connected
-from cost_tracker.options import Dimension, Period, by_option, day_option, filter_option
+from cost_tracker.filters import Filters, Zone, filtered
+from cost_tracker.options import Dimension, Period, by_option, day_option
 from cost_tracker.output import ExitCode, note, print_json
 
-Names = list[str]
 
-
+@filtered
 def report(  # noqa: PLR0913 - the options of the command
     *,
+    filters: Filters,
     period: Annotated[Period, typer.Option(help="Today, or today and the 6 or 29 days before.")] = Period.MONTHLY,
     start_date: Annotated[date | None, day_option("First day; alone, the report goes on until today.")] = None,
     end_date: Annotated[date | None, day_option("Last day; alone, the report covers the 400 days up to it.")] = None,
     by: Annotated[list[Dimension] | None, by_option()] = None,
-    provider: Annotated[Names | None, filter_option("this provider")] = None,
-    account: Annotated[Names | None, filter_option("this account")] = None,
-    model: Annotated[Names | None, filter_option("this model, by id or alias")] = None,
-    project: Annotated[Names | None, filter_option("this project")] = None,
-    session_type: Annotated[Names | None, filter_option("this type: main, subagent, heartbeat, cron")] = None,
-    session_label: Annotated[Names | None, filter_option("this session label")] = None,
-    agent: Annotated[Names | None, filter_option("this agent")] = None,
-    category: Annotated[Names | None, filter_option("this category")] = None,
-    user: Annotated[Names | None, filter_option("this user")] = None,
-    tag: Annotated[Names | None, filter_option("events with this tag", "KEY:VALUE")] = None,
-    tz: Annotated[str | None, typer.Option(metavar="ZONE", help="IANA zone of the days, such as Asia/Tokyo.")] = None,
+    tz: Zone = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
@@ -41,18 +32,6 @@ def report(  # noqa: PLR0913 - the options of the command
     """
     from cost_tracker import reports, tables  # noqa: PLC0415 - not for `--help`
 
-    given = {
-        "provider": provider,
-        "account": account,
-        "model": model,
-        "project": project,
-        "session_type": session_type,
-        "session_label": session_label,
-        "agent": agent,
-        "category": category,
-        "user": user,
-        "tag": tag,
-    }
     if start_date and end_date and end_date < start_date:
         raise typer.BadParameter(f"{end_date} is before --start-date {start_date}; swap them.", param_hint="--end-date")
     with connected(url, key) as client:
@@ -63,7 +42,7 @@ def report(  # noqa: PLR0913 - the options of the command
             end=end_date,
             tz=tz,
             dimensions=by or (),
-            filters={name: values for name, values in given.items() if values},
+            filters=filters,
         )
     is_empty = reports.is_empty(found)
     if as_json:

@@ -14,7 +14,7 @@ from shared.core.report import coverage
 from shared.core.totals import Totals
 from shared.errors import InvalidInputError
 from shared.prices.names import names
-from shared.store import accounts, ledger, reports
+from shared.store import accounts, ledger, prices, reports
 from shared.store.reports import DIMENSIONS, Filters
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from functions.api.query import Param
     from functions.api.routing import Request
     from functions.runtime import App
+    from shared.core.naming import Names
     from shared.store.accounts import Account
     from shared.store.database import Connection
 
@@ -89,7 +90,8 @@ def _filters(request: Request, connection: Connection, everyone: Sequence[Accoun
             tags = dict(_tag(text) for text in wanted)
             continue
         if param.name == "model":
-            columns["model"] = _models(wanted, ledger.model_names(connection))
+            named = names().with_aliases(prices.aliases(connection))
+            columns["model"] = _models(wanted, named, ledger.model_names(connection))
         elif param.name == "account":
             columns["account_id"] = [_account_id(name, everyone) for name in wanted]
         elif param.name == "provider":
@@ -99,9 +101,11 @@ def _filters(request: Request, connection: Connection, everyone: Sequence[Accoun
     return Filters(columns, tags)
 
 
-def _models(wanted: Sequence[str], seen: dict[str, str]) -> list[str]:
+def _models(wanted: Sequence[str], named: Names, seen: dict[str, str]) -> list[str]:
     by_any_name = {**{model.lower(): model for model in seen.values()}, **seen}
-    ids = {by_any_name.get(name, name) for text in wanted for name in names().filter_ids(text)}
+    # A name that was given to another model since says nothing any more about the lines it came with.
+    own = {text.strip().lower() for text in wanted} & named.aliases.keys()
+    ids = {by_any_name.get(name, name) for text in wanted for name in named.filter_ids(text) if name not in own}
     return sorted(ids | set(wanted))
 
 

@@ -87,8 +87,9 @@ class Tracker:
         """Open the tracker; what is missing is made: home, keys, database, tables.
 
         The demo organisation lives in a database of its own, beside the real one. `demo` asks for it or against it;
-        left out, `is_demo` decides, and without `create` only where the demo's database exists already: it is
-        serving that brings it into being, not a command that looks. `say` gets one line per step.
+        left out, `is_demo` decides, but never once the real database holds usage, and without `create` only where the
+        demo's database exists already: it is serving that brings it into being, not a command that looks. `say` gets
+        one line per step.
 
         Raises:
             SettingError: the home or the database cannot be used.
@@ -101,7 +102,7 @@ class Tracker:
                 update={"database_url": SecretStr(postgres.start(settings.home)), "database_url_direct": None}
             )
         settings = _with_keys(settings)
-        wants_demo = is_demo(settings, asked=demo)
+        wants_demo = is_demo(settings, asked=demo) and (demo is True or not _has_usage(settings))
         if wants_demo:
             beside = _beside(settings)
             wants_demo = _has_database(settings, beside, create=create or demo is True)
@@ -194,7 +195,8 @@ def _log_to_stderr(settings: Settings) -> None:
     """Leave stdout to answers, which programs read."""
     handler = runtime.logger.registered_handler
     if isinstance(handler, logging.StreamHandler):
-        handler.setStream(sys.stderr)
+        # Not `setStream`, which flushes the one before: whoever calls us in process may have closed that.
+        handler.stream = sys.stderr
     runtime.logger.setLevel(settings.log_level)
 
 
@@ -251,6 +253,13 @@ def _beside(settings: Settings) -> Settings:
             database = parts.path.strip("/") or "cost_tracker"
             moved[name] = SecretStr(urlunsplit(parts._replace(path=f"/{database}{DEMO_SUFFIX}")))
     return settings.model_copy(update=moved)
+
+
+def _has_usage(settings: Settings) -> bool:
+    with _connected(settings) as connection:
+        if connection.execute("SELECT 1 FROM pg_class WHERE oid = to_regclass('ledger')").fetchone() is None:
+            return False
+        return connection.execute("SELECT 1 FROM ledger LIMIT 1").fetchone() is not None
 
 
 def _has_database(settings: Settings, wanted: Settings, *, create: bool) -> bool:

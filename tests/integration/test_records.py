@@ -104,6 +104,15 @@ def test_filters(api: Api, name: str) -> None:
     assert walk(api, **params) == [wanted]
 
 
+def test_a_name_that_was_given_to_another_model_means_that_one(api: Api) -> None:
+    [before] = post(api, {"model": "sonnet"})
+    assert walk(api, model="sonnet") == [before]
+    api.http.put("/api/models/claude-opus-4-6/aliases", json={"aliases": ["sonnet", "Best"]}).raise_for_status()
+    [after, best] = post(api, {"model": "sonnet"}, {"model": "best"})
+    assert walk(api, model="Sonnet") == walk(api, model="best") == [best, after]
+    assert walk(api, model=["sonnet", "claude-3-5-sonnet"]) == [best, after, before]
+
+
 def test_filters_of_accounts_and_sources(api: Api) -> None:
     [none] = post(api, {})
     api.http.post("/api/accounts", json={"name": "work", "provider": "anthropic"})

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared import VERSION
-from shared.config import _CREDENTIALS, Settings, names, read_dotenv
+from shared.config import _CREDENTIALS, Settings, names
+from shared.dotenv import read_dotenv
 from shared.errors import SettingError
 
 ROOT = Path(__file__).parents[2]
