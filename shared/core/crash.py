@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 POINTS = (
     "ingest:lines", "ingest:balanced", "ingest:answered",
     "void:rolled-up", "void:marked", "void:answered",
-    "merge:buckets", "merge:coverage", "merge:balanced", "merge:closed",
+    "merge:buckets", "merge:coverage", "merge:balanced", "merge:closed", "merge:answered",
     "manual:stored", "manual:answered", "manual:kept", "manual:edited", "manual:deleted",
+    # Of a day: re-pricing and the automatic pricing pass the same ones.
+    "reprice:priced", "reprice:applied", "reprice:balanced", "reprice:noted", "reprice:answered",
+    "reassign:moved", "reassign:applied", "reassign:balanced", "reassign:noted", "reassign:answered",
+    "refresh:checked", "refresh:stored", "refresh:answered",
 )  # fmt: skip
 
 _hook: ContextVar[Callable[[str], None] | None] = ContextVar("crash", default=None)

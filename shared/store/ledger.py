@@ -46,6 +46,8 @@ def insert(connection: Connection, lines: Sequence[Record]) -> None:
 def replace(connection: Connection, lines: Sequence[Record]) -> None:
     """Give the lines with these `id`s new figures, in the ledger and in the roll-ups."""
     ids = [line["id"] for line in lines]
+    # What is counted out has to be what is replaced.
+    connection.execute("SELECT 1 FROM ledger WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [ids])
     rollups.subtract(connection, ids)
     changes = ", ".join(f"{column} = new.{column}" for column in _FIGURES)
     connection.execute(

@@ -5,6 +5,7 @@ The arithmetic is `core.pricing.price`'s, in SQL: numerics multiply exactly ther
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from shared.core import jsontext
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 _IDS_AT_ONCE = 100_000
+# The days of the ledger among advisory locks.
+_LOCK = 0x1ED6E2
 
 # Lines that came with the id of a model. Manual entries are a person's word, balance lines follow their buckets.
 # A voided line is in no figure, so no figure of it is worth mending.
@@ -76,8 +79,13 @@ def shapes(connection: Connection, start: datetime, end: datetime, *, only_unpri
     ).fetchall()
 
 
-def lock(connection: Connection) -> None:
-    """Keep collections from merging until this transaction ends: they move the same lines and sums."""
+def lock(connection: Connection, instant: datetime) -> None:
+    """Keep others off the lines of a UTC day until this transaction ends: they move the same lines and sums.
+
+    Collections merge no window meanwhile; of two who re-price or re-map the day, the second one waits.
+    """
+    day = instant.astimezone(UTC).toordinal()
+    connection.execute("SELECT pg_advisory_xact_lock(%s::integer, %s::integer)", [_LOCK, day])
     connection.execute("SELECT 1 FROM collection_state ORDER BY account_id, stream FOR SHARE")
 
 
@@ -147,6 +155,17 @@ def accounts(connection: Connection) -> list[int]:
         "SELECT DISTINCT account_id FROM repriced WHERE account_id IS NOT NULL ORDER BY account_id"
     )
     return [row["account_id"] for row in rows]
+
+
+def has_polled(connection: Connection) -> bool:
+    """Return whether any of the changed lines is of an account that was ever collected."""
+    row = connection.execute(
+        """
+        SELECT 1 FROM accounts WHERE complete_until IS NOT NULL
+            AND id IN (SELECT account_id FROM repriced WHERE account_id IS NOT NULL) LIMIT 1
+        """
+    ).fetchone()
+    return row is not None
 
 
 def balances(

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.core import jsontext
+from shared.core import crash, jsontext
 from shared.core.windows import Plan, fetch_window, floor, next_watermark
 from shared.errors import (
     CredentialError,
@@ -255,6 +255,7 @@ class _Collector:
             return closed
 
         closed = self.database.run(attempt)
+        crash.at("merge:answered")
         return done[-1], closed
 
     def _reopen(self, held: Checkpoint) -> Checkpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -89,10 +90,9 @@ def each(
             database.close()
 
     first, second = next(spans, None), next(spans, None)
-    helper = (
-        None if second is None else threading.Thread(target=help_out, args=(second,), name="second day", daemon=True)
-    )
-    if helper is not None:
+    helper = None
+    if second is not None:
+        helper = threading.Thread(target=copy_context().run, args=(help_out, second), name="second day", daemon=True)
         helper.start()
     labour(first)
     if helper is not None:

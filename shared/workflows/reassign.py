@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from shared.core import crash
 from shared.core.money import CONTEXT
 from shared.core.projects import Rule, assign
 from shared.store import audit, projects
@@ -136,12 +137,13 @@ def _attempt(
             found[:] = [(source, target, row) for (source, target), row in sums.items()]
 
     database.run(work)
+    crash.at("reassign:answered")
     return found
 
 
 def _day(connection: Connection, order: Order, rules: Sequence[Rule], start: datetime, end: datetime) -> Moves:
     moves = Moves()
-    reprice_store.lock(connection)
+    reprice_store.lock(connection, start)
     wanted: dict[tuple[str, ...], str] = {}
     with closing(projects.groups(connection, start, end)) as rows:
         for row in rows:
@@ -153,10 +155,14 @@ def _day(connection: Connection, order: Order, rules: Sequence[Rule], start: dat
     listed = [{**dict(zip(_NAMES, names, strict=True)), "to": target} for names, target in wanted.items()]
     for row in projects.move(connection, start, end, listed):
         moves.add(row["source"], row["target"], row)
+    crash.at("reassign:moved")
     projects.apply(connection, start, end, order.author.at)
+    crash.at("reassign:applied")
     if polled := days.polled(connection, projects.moved_accounts(connection)):
         days.balance(connection, polled, start)
+        crash.at("reassign:balanced")
     audit.write(connection, order.author, "reassign", {"day": start.date(), **moves.as_json()})
+    crash.at("reassign:noted")
     return moves
 
 

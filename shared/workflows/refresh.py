@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from shared.core import crash
 from shared.core.pricing import PRICES
 from shared.prices import published
 from shared.prices.book import PriceBook
@@ -100,12 +101,16 @@ def refresh(database: Database, shipped: Catalogue, source: Source, now: datetim
     except UnusableCatalogueError as error:
         found = Refreshed("refused", f"The price catalogue at {source.url} was refused: {error}.", digest)
 
+    crash.at("refresh:checked")
+
     def keep(connection: Connection) -> None:
         if found.status == "stored" and found.sha256 is not None:
             store.store(connection, found.sha256, content, found.models, library, now)
+            crash.at("refresh:stored")
         store.note_check(connection, now, found.status, found.sha256, found.error)
 
     database.run(keep)
+    crash.at("refresh:answered")
     return found
 
 

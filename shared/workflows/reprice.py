@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from shared.core import crash
 from shared.core.money import CONTEXT
 from shared.core.reprice import Card, Shape, cards, utc_day
 from shared.store import audit, ledger
@@ -127,27 +128,29 @@ def _attempt(
             found[:] = rows
 
     database.run(work)
+    crash.at("reprice:answered")
     return found
 
 
 def _day(connection: Connection, book: PriceBook, order: Order, start: datetime, end: datetime) -> list[dict[str, Any]]:
     if not order.dry_run:
-        store.lock(connection)
+        store.lock(connection, start)
     rows = store.shapes(connection, start, end, only_unpriced=order.only_unpriced)
     priced = [card for row in rows for card in _cards(book, Shape.of_row(row), start, end)]
     if order.only_unpriced and all(card.rates is None for card in priced):
         return []
     numbered = [card.as_row(number) for number, card in enumerate(priced)]
     store.compute(connection, start, end, numbered, only_unpriced=order.only_unpriced, is_dry=order.dry_run)
+    crash.at("reprice:priced")
     changes = store.changes(connection, order.zone)
-    polled = days.polled(connection, store.accounts(connection)) if changes else []
-    if changes and (polled or not order.dry_run):
-        changes += _apply(connection, order, priced, (start, end), polled)
+    if changes and (not order.dry_run or store.has_polled(connection)):
+        changes += _apply(connection, order, priced, (start, end))
     if changes and not order.dry_run:
         day = Repriced(dry_run=False)
         day.add(changes)
         summed = {name: value for name, value in day.as_json().items() if name not in {"dry_run", "days"}}
         audit.write(connection, order.author, "reprice", {"day": start.date(), **summed})
+        crash.at("reprice:noted")
     return changes
 
 
@@ -160,21 +163,27 @@ def _cards(book: PriceBook, shape: Shape, start: datetime, end: datetime) -> Ite
 
 
 def _apply(
-    connection: Connection, order: Order, priced: list[Card], span: tuple[datetime, datetime], polled: list[int]
+    connection: Connection, order: Order, priced: list[Card], span: tuple[datetime, datetime]
 ) -> list[dict[str, Any]]:
-    """Change lines and roll-ups, then the balance lines of the accounts that are polled; return how those moved."""
+    """Change lines and roll-ups, then the balance lines of the accounts that are polled; return how those moved.
+
+    In the order of every other writer: lines, their sums, accounts. So none waits for another in a circle.
+    """
     used = {number: rates for number in store.used_cards(connection) if (rates := priced[number].rates)}
     ids = ledger.rates_ids(connection, {rates.fingerprint(): rates.to_json() for rates in used.values()})
     ledger.save_model_names(connection, store.names(connection))
     store.apply(
         connection, *span, {number: ids[rates.fingerprint()] for number, rates in used.items()}, order.author.at
     )
+    crash.at("reprice:applied")
+    polled = days.polled(connection, store.accounts(connection))
     if not polled:
         return []
     day = utc_day(span[0])
     before = store.balances(connection, polled, *day, order.zone)
     days.balance(connection, polled, span[0])
     after = store.balances(connection, polled, *day, order.zone)
+    crash.at("reprice:balanced")
     none = Decimal(0)
     return [
         {**_NOTHING, "month": key[0], "model_before": key[1], "model": key[1], "is_balance": True}

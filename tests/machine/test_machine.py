@@ -1,10 +1,10 @@
 """Whatever happens to a ledger, in whatever order, its figures are those of a few dictionaries."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -19,15 +19,12 @@ from hypothesis.stateful import (
 
 from shared.core import crash
 from shared.store.database import Database
-from tests.machine.model import BEGIN, FOREIGN, HOUR, PRICED, UNPRICED, Event
+from tests.machine.model import BEGIN, EVER, FOREIGN, HOUR, NEVER, PRICED, UNPRICED, Event, Price, Span
 from tests.machine.world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "100"))
 STEPS = 40
-MICROSECOND = timedelta(microseconds=1)
+DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 
 numbers = st.integers(0, 10**9)
 # A few hours, so that events meet buckets; half of the time at their edges.
@@ -42,14 +39,37 @@ entries = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+patterns = st.sampled_from(["kanban-b", "kanban-e*", "kanban-e1*", "*-a", "peakpaws-?"])
+prices = st.builds(
+    Price,
+    st.sampled_from([PRICED, UNPRICED, FOREIGN]),
+    # Before all usage, and inside of it, at the edges of buckets and beside them.
+    st.sampled_from([BEGIN - 10 * DAY, BEGIN, BEGIN + 5 * HOUR - MICROSECOND, BEGIN + 5 * HOUR, BEGIN + 23.3 * HOUR]),
+    st.sampled_from([Decimal(2), Decimal(3), Decimal("0.1234567890123456789")]),
+    st.sampled_from([Decimal(0), Decimal(10), Decimal(15)]),
+)  # fmt: skip
+bounds = st.sampled_from([EVER, BEGIN, BEGIN + 5 * HOUR, BEGIN + timedelta(hours=19, minutes=47), BEGIN + DAY, NEVER])
+spans = st.tuples(bounds, bounds).filter(lambda span: span[0] < span[1])
+
+
+def points(verb: str) -> st.SearchStrategy[str]:
+    """The points that a verb passes."""
+    return st.sampled_from([point for point in crash.POINTS if point.startswith(f"{verb}:")])
+
+
+def one_day(number: int) -> Span:
+    return BEGIN + number * DAY, BEGIN + (number + 1) * DAY
+
+
 class Ledger(RuleBasedStateMachine):
-    """The rules; `database` is set by the test."""
+    """The rules; `database` and `reader` are set by the test."""
 
     database: Database
+    reader: Database
 
     @initialize()
     def begin(self) -> None:
-        self.world = World(self.database)
+        self.world = World(self.database, self.reader)
         self.model = self.world.model
 
     def event(self, model: str, hour: int, offset: timedelta, counts: tuple[int, int], cost: Decimal | None) -> Event:
@@ -134,36 +154,78 @@ class Ledger(RuleBasedStateMachine):
         known = sorted(self.model.manual)
         return known[number % len(known)]
 
-    @rule(
-        point=st.sampled_from([point for point in crash.POINTS if not point.startswith("manual")]),
-        number=numbers, model=models, hour=hours, offset=offsets, counts=tokens,
-    )  # fmt: skip
-    def crash_and_replay(
-        self, point: str, number: int, model: str, hour: int, offset: timedelta, counts: tuple[int, int]
+    @rule(price=prices)
+    def set_price(self, price: Price) -> None:
+        self.world.set_price(price)
+
+    @rule(span=spans)
+    def reprice(self, span: Span) -> None:
+        self.world.reprice(span)
+
+    @rule(pattern=patterns, project=st.sampled_from(["Atlas", "Beacon", None]), priority=st.sampled_from([5, 10, 15]))
+    def set_rule(self, pattern: str, project: str | None, priority: int) -> None:
+        self.world.set_rule(pattern, project, priority)
+
+    @rule(span=spans)
+    def reassign(self, span: Span) -> None:
+        self.world.reassign(span)
+
+    @rule(point=points("ingest"), model=models, hour=hours, offset=offsets, counts=tokens)
+    def crash_while_sending(
+        self, point: str, model: str, hour: int, offset: timedelta, counts: tuple[int, int]
     ) -> None:
-        work: Callable[[], None]
-        if point.startswith("ingest"):
-            event = self.event(model, hour, offset, counts, None)
-            work = lambda: self.world.send([event])  # noqa: E731 - one of three
-        elif point.startswith("void"):
-            if all(event.is_voided for event in self.model.events.values()):
-                return
-            wrong = self.pick(number, unvoided=True)
-            work = lambda: self.world.void(wrong)  # noqa: E731
-        else:
-            work = self.world.collect
-        assert self.world.killed(point, work)
-        if not point.endswith(":answered"):
-            self.world.check()
-        work()
+        event = self.event(model, hour, offset, counts, None)
+        self.crash_and_replay(point, lambda: self.world.send([event]))
+
+    @precondition(lambda self: any(not event.is_voided for event in self.model.events.values()))
+    @rule(point=points("void"), number=numbers)
+    def crash_while_voiding(self, point: str, number: int) -> None:
+        wrong = self.pick(number, unvoided=True)
+        self.crash_and_replay(point, lambda: self.world.void(wrong))
+
+    @rule(point=points("merge"))
+    def crash_while_collecting(self, point: str) -> None:
+        self.crash_and_replay(point, self.world.collect)
+
+    @rule(point=points("reprice"), price=prices, day=st.sampled_from([0, 1]))
+    def crash_while_repricing(self, point: str, price: Price, day: int) -> None:
+        self.world.set_price(price)
+        self.crash_and_replay(point, lambda: self.world.reprice_only(one_day(day)), is_passed=False)
+
+    @rule(point=points("reprice"), price=prices)
+    def crash_while_pricing_what_is_new(self, point: str, price: Price) -> None:
+        self.world.set_price(price)
+        # The collection itself is done by then.
+        self.world.collect_only()
+        self.crash_and_replay(point, self.world.price_new, is_passed=False, is_whole=False)
+
+    @rule(point=points("reassign"), pattern=patterns, day=st.sampled_from([0, 1]))
+    def crash_while_reassigning(self, point: str, pattern: str, day: int) -> None:
+        self.world.set_rule(pattern, "Comet", 20)
+        self.crash_and_replay(point, lambda: self.world.reassign_only(one_day(day)), is_passed=False)
+
+    def crash_and_replay(
+        self, point: str, work: Callable[[], None], *, is_passed: bool = True, is_whole: bool = True
+    ) -> None:
+        """Die at a point and begin again. What may have nothing to do need not pass it.
+
+        What is one transaction leaves nothing behind before its COMMIT; of several days some may be done.
+        """
+        is_killed = self.world.killed(point, work)
+        assert is_killed or not is_passed
+        if is_killed:
+            if is_whole and not point.endswith(":answered"):
+                self.world.check()
+            work()
 
     @invariant()
     def figures(self) -> None:
         self.world.check()
 
 
-def test_every_figure_at_every_step(database: Database) -> None:
-    machine = type("Machine", (Ledger,), {"database": database})
+def test_every_figure_at_every_step(database: Database, dsn: str) -> None:
+    reader = Database(dsn)
+    machine = type("Machine", (Ledger,), {"database": database, "reader": reader})
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -171,3 +233,4 @@ def test_every_figure_at_every_step(database: Database) -> None:
             derandomize="MACHINE_EXAMPLES" not in os.environ,
         ),
     )  # fmt: skip
+    reader.close()
