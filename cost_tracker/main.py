@@ -12,6 +12,7 @@ from cost_tracker.commands import (
     accounts,
     collect,
     doctor,
+    import_,
     init,
     keys,
     log,
@@ -51,6 +52,7 @@ for _command in (
     verify.verify,
 ):
     app.command()(_command)
+app.command("import")(import_.import_)
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(projects.app, name="projects")

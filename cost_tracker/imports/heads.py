@@ -1,0 +1,28 @@
+"""The beginning of a file, by which its format is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIZE = 1 << 16
+_MOST_LINES = 40
+
+
+def objects(head: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the first JSON objects that are whole lines of a file's beginning."""
+    lines = head.split(b"\n", _MOST_LINES)
+    # The last piece may be cut off; a file of one line without an end is whole.
+    for text in lines[:-1] if len(lines) > 1 else lines:
+        if not text.lstrip().startswith(b"{"):
+            continue
+        try:
+            found = orjson.loads(text)
+        except ValueError:
+            continue
+        if type(found) is dict:
+            yield found

@@ -1,0 +1,213 @@
+"""One import: what is new in the files, de-duplicated, into the ledger; then, and only then, remembered as read."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+
+from cost_tracker.client import ApiError
+from cost_tracker.imports.dedupe import Pool
+from cost_tracker.imports.files import plan, state_of
+from cost_tracker.imports.registry import FORMATS
+from cost_tracker.imports.scan import read_all
+from cost_tracker.imports.send import Sender
+from shared.core.projects import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cost_tracker.client import Client
+    from cost_tracker.imports.dedupe import Stored
+    from cost_tracker.imports.files import Piece, Plan, Target
+    from cost_tracker.imports.scan import Read
+    from cost_tracker.imports.send import Sent, Taken
+    from cost_tracker.imports.state import State
+    from cost_tracker.imports.units import Terms, Unit
+
+_WITNESS = "witness"
+
+
+class Progress(Protocol):
+    """Is told how far the work is: bytes while reading, rows while sending."""
+
+    def begin(self, what: str, whole: int) -> None:
+        """A part begins that has `whole` bytes or rows."""
+
+    def advance(self, done: int) -> None:
+        """So many more are done."""
+
+
+class Silent:
+    """A progress that nobody looks at."""
+
+    def begin(self, what: str, whole: int) -> None:
+        """Do nothing."""
+
+    def advance(self, done: int) -> None:
+        """Do nothing."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What an import found and what became of it; counts of the ledger's answers are in `sent`."""
+
+    files: int = 0
+    unchanged: int = 0
+    bytes: int = 0
+    lines: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    unknown: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sent: Sent | None = None
+    seconds: float = 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to import."""
+        return not self.kept and self.sent is None
+
+
+def find_new(state: State, targets: Sequence[Target], terms: Terms) -> Plan:
+    """Return what there is to read."""
+    return plan(targets, state.files(), terms.since)
+
+
+def is_same_ledger(state: State, client: Client) -> bool:
+    """Return whether the ledger still holds what the state says was imported; if not, the state is emptied."""
+    line_id, _, event_id = state.note(_WITNESS).partition(" ")
+    if not line_id:
+        return True
+    try:
+        is_same: bool = client.get(f"/api/usage/{line_id}")["data"]["event_id"] == event_id
+    except ApiError as error:
+        is_same = error.status != HTTPStatus.NOT_FOUND
+    if not is_same:
+        state.forget()
+    return is_same
+
+
+def run(
+    client: Client, state: State, found: Plan, terms: Terms, *, dry_run: bool = False, progress: Progress | None = None
+) -> Report:
+    """Import what `found` says is new. Stopped at any moment and run again, it ends as if it had not been stopped.
+
+    Args:
+        client: the tracker.
+        state: what was imported before.
+        found: see `find_new`.
+        terms: the caller's.
+        dry_run: ask the tracker what it would do; nothing is stored or remembered.
+        progress: is told how far it is.
+
+    Raises:
+        ApiError: the tracker refuses what is asked, such as for its key.
+        UnreachableError: it does not answer; what it answered before is kept.
+    """
+    began = time.monotonic()
+    shown = progress or Silent()
+    report = Report(len(found.pieces), found.unchanged, unknown=found.unknown, unreadable=list(found.unreadable))
+    with _no_collection():
+        terms = _prepared(client, found, terms, report, dry_run=dry_run)
+        pool = Pool()
+        pool.add(state.refused())
+        read = list(_read(found, terms, pool, report, shown))
+        winners = sorted(pool.settle(state.stored(pool.groups())), key=lambda winner: winner.unit.at)
+        report.dropped.update(pool.dropped)
+        report.dropped += Counter()
+        report.kept = sum(winner.unit.size for winner in winners)
+        if winners:
+            sender = Sender(client, dry_run=dry_run)
+            report.sent = sender.sent
+            shown.begin("sending", report.kept)
+            for batch in sender.send(winners):
+                if not dry_run:
+                    _remember(state, batch)
+                shown.advance(sum(taken.winner.unit.size for taken in batch))
+            if sender.sent.last and not dry_run:
+                state.save_note(_WITNESS, "{} {}".format(*sender.sent.last))
+        if not dry_run:
+            state.save_files([state_of(piece, end, terms.since, is_held=is_held) for piece, end, is_held in read])
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _prepared(client: Client, found: Plan, terms: Terms, report: Report, *, dry_run: bool) -> Terms:
+    """Return the terms with the tracker's rules, once the accounts in question exist."""
+    rules = terms.rules or _rules(client)
+    wanted = {
+        (terms.account or form.unpolled[0], form.unpolled[1])
+        for name in {piece.format for piece in found.pieces}
+        if (form := FORMATS[name]).unpolled and terms.account != ""
+    }
+    there = {row["name"] for row in client.get("/api/accounts")["data"]} if wanted else set()
+    for name, provider in sorted(wanted):
+        if name in there:
+            continue
+        if dry_run:
+            terms = replace(terms, account="")
+            continue
+        client.post("/api/accounts", {"name": name, "provider": provider})
+        report.accounts.append(name)
+    return replace(terms, rules=rules)
+
+
+def _rules(client: Client) -> tuple[Rule, ...]:
+    try:
+        rows = client.get("/api/projects/rules")["data"]
+    except ApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return ()
+    return tuple(Rule(row["pattern"], row["project"], row["priority"], row["id"]) for row in rows)
+
+
+def _read(found: Plan, terms: Terms, pool: Pool, report: Report, shown: Progress) -> Iterator[tuple[Piece, int, bool]]:
+    """Yield each piece that could be read, with the byte it was read to and whether lines wait there."""
+    shown.begin("reading", sum(piece.size for piece in found.pieces))
+    done: Read
+    for done in read_all(found.pieces, terms):
+        piece, reading, problem = done
+        shown.advance(piece.size)
+        if problem:
+            report.unreadable.append(problem)
+            continue
+        pool.add(reading.units)
+        report.bytes += reading.end - piece.begin
+        report.lines += reading.lines
+        report.dropped.update(reading.dropped)
+        report.skipped.update(reading.skipped)
+        yield piece, reading.end, reading.is_held
+
+
+def _remember(state: State, batch: Iterable[Taken]) -> None:
+    stored: list[tuple[Unit, tuple[int, ...]]] = []
+    gone: list[Stored] = []
+    refused: list[Unit] = []
+    for winner, ids in batch:
+        if ids is None:
+            refused.append(winner.unit)
+        else:
+            stored.append((winner.unit, ids))
+            gone += winner.instead_of
+    state.save_units(stored, gone, refused)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from walking over what has no cycles, again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
