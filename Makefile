@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # The SAM command line pins versions that clash with ours, so it lives apart.
 SAM_VENV := .venv-sam
+# So does the validator of FOCUS exports.
+FOCUS_VENV := .venv-focus
 UV := $(or $(wildcard $(BIN)/uv),uv)
 
 help: ## say what can be done
@@ -31,23 +33,34 @@ $(SAM_VENV)/.installed: requirements-sam.txt | $(BIN)/python
 	$(SAM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-sam.txt
 	@touch $@
 
+PROOF ?= 2000000
+proof: $(VENV)/.dev ## many random events against every report and export, by brute force: make proof PROOF=100000
+	PROOF_EVENTS=$(PROOF) $(BIN)/pytest tests/proof
+
+# A shim of pyenv may be on the PATH without a version behind it: what counts is what runs.
+find-python = for python in python$(1) "$$(pyenv root 2>/dev/null)"/versions/$(1).*/bin/python; do \
+	"$$python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(1)")' 2>/dev/null && echo "$$python" && break; done
+
+# Its numpy has wheels for 3.12 and is compiled for minutes by anything newer. Without it the tests that ask it are
+# skipped and say so: neither a missing Python nor a failed installation stops them.
+$(FOCUS_VENV)/.installed: requirements-focus.txt
+	@python=$$($(call find-python,3.12)); if [ -n "$$python" ]; then \
+		"$$python" -m venv $(FOCUS_VENV) && $(FOCUS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+			--no-deps --require-hashes -r requirements-focus.txt && touch $@ || \
+			echo "The FOCUS validator could not be installed: exports are checked by our own rules only."; \
+	else echo "Python 3.12 is not installed here: FOCUS exports are checked by our own rules only."; fi
+
 run: $(VENV)/.local ## start the whole service on this machine
 	@exec $(BIN)/cost-tracker serve
 
-test: $(VENV)/.dev $(SAM_VENV)/.installed ## run every test, template gates included
+test: $(VENV)/.dev $(SAM_VENV)/.installed $(FOCUS_VENV)/.installed ## run every test, template gates included
 	$(BIN)/pytest -n 2 --dist loadfile
 
 SOAK ?= 2000
 soak: $(VENV)/.dev ## the state machine over the ledger, at length and at random: make soak SOAK=10000
 	MACHINE_EXAMPLES=$(SOAK) $(BIN)/pytest tests/machine/test_machine.py
 
-PROOF ?= 2000000
-proof: $(VENV)/.dev ## many random events against every report and export, by brute force: make proof PROOF=100000
-	PROOF_EVENTS=$(PROOF) $(BIN)/pytest tests/proof
-
-# A shim of pyenv may be on the PATH without a version behind it: what counts is what runs.
-FIND_NEXT = for python in python3.13 "$$(pyenv root 2>/dev/null)"/versions/3.13.*/bin/python; do \
-	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo "$$python" && break; done
+FIND_NEXT = $(call find-python,3.13)
 
 test-next: ## run every test on Python 3.13, the version of the functions, where it is installed
 	@python=$$($(FIND_NEXT)); if [ -n "$$python" ]; then \
@@ -110,6 +123,8 @@ lock: $(VENV)/.dev ## pin what pyproject.toml asks for
 		-o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --group sam -o requirements-sam.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --group focus -o requirements-focus.txt
 
 clean: ## remove what make built
-	rm -rf $(VENV) $(SAM_VENV) .aws-sam build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM_VENV) $(FOCUS_VENV) .aws-sam build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -164,6 +164,6 @@ class Directory:
                     path.unlink()
 
 
-def new_name(form: str, now: datetime) -> str:
+def new_name(subject: str, extension: str, now: datetime) -> str:
     """Return a name for an export that nobody can guess."""
-    return f"usage-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(16)}.{form}"
+    return f"{subject}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(16)}.{extension}"
