@@ -10,6 +10,7 @@ ClientError
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from datetime import date, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
@@ -21,10 +22,12 @@ from shared.core import jsontext
 from shared.errors import CostTrackerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 # The gateway gives up after 30 s; a little more lets its own answer arrive.
 TIMEOUT_SECONDS = 35.0
+# A tracker on this machine has no such gateway, and large exports take their time.
+_DOWNLOAD_SECONDS = 600.0
 # A run is looked at often while it is young, then twice a second.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 # One lost answer while following a run says nothing about the run.
@@ -99,6 +102,41 @@ class Caller:
         """Remove or revoke what is at `path` and return the answer; raised as in `get`."""
         return self._ask("DELETE", path, params, None)
 
+    def download(self, path: str, **params: object) -> Iterator[bytes]:
+        """Yield the answer of `GET path` piece by piece, wherever it refers to, however large it is.
+
+        Raises:
+            ApiError, UnreachableError: see the module; also in the middle.
+        """
+        with self._speaking():
+            request = self._http.build_request("GET", path, params=_query(params), timeout=_DOWNLOAD_SECONDS)
+            response = self._http.send(request, stream=True)
+            try:
+                if response.status_code == HTTPStatus.SEE_OTHER:
+                    yield from self._elsewhere(response.headers["location"])
+                elif response.is_success:
+                    yield from response.iter_bytes()
+                else:
+                    response.read()
+                    raise _error(response)
+            finally:
+                response.close()
+
+    def _elsewhere(self, address: str) -> Iterator[bytes]:
+        """Yield a file that an answer refers to; our key goes to nobody but the tracker."""
+        host = httpx.URL(address)
+        is_ours = host.netloc == self._http.base_url.netloc
+        http = self._http if is_ours else httpx.Client(trust_env=not is_loopback(host.host))
+        try:
+            with http.stream("GET", address, timeout=_DOWNLOAD_SECONDS) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _error(response)
+                yield from response.iter_bytes()
+        finally:
+            if not is_ours:
+                http.close()
+
     def run(
         self, path: str, body: object = None, on_progress: Callable[[Run], None] | None = None, **params: object
     ) -> Run:
@@ -138,22 +176,25 @@ class Caller:
         return run
 
     def _ask(self, method: str, path: str, params: Mapping[str, object], body: object) -> Any:  # noqa: ANN401 - JSON
-        query: list[tuple[str, str | int | float | bool | None]] = [  # the type that httpx declares
-            (name, text) for name, value in params.items() for text in _texts(value)
-        ]
         content = body if body is None or isinstance(body, bytes) else jsontext.dumps(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
+        with self._speaking():
+            response = self._http.request(method, path, params=_query(params), content=content, headers=headers)
+        if not response.is_success:
+            raise _error(response)
+        return self._decoded(response)
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Turn what httpx raises into our sentences."""
         try:
-            response = self._http.request(method, path, params=query, content=content, headers=headers)
+            yield
         except httpx.TimeoutException as error:
             raise UnreachableError(f"{self.address} did not answer in time; try again in a minute.") from error
         except httpx.TransportError as error:
             raise UnreachableError(
                 f"Nothing answers at {self.address}; start it with `cost-tracker serve`, or correct the URL."
             ) from error
-        if not response.is_success:
-            raise _error(response)
-        return self._decoded(response)
 
     def _decoded(self, response: httpx.Response) -> Any:  # noqa: ANN401 - JSON is any shape
         try:
@@ -181,6 +222,11 @@ def over_http(url: str, key: str | None) -> httpx.Client:
     return httpx.Client(
         base_url=address, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=not is_loopback(address.host)
     )
+
+
+def _query(params: Mapping[str, object]) -> list[tuple[str, str | int | float | bool | None]]:
+    """Return the query; the type is the one that httpx declares."""
+    return [(name, text) for name, value in params.items() for text in _texts(value)]
 
 
 def _texts(value: object) -> list[str]:

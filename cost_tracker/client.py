@@ -55,6 +55,7 @@ class Client(Caller):
         if http is None:
             http = _in_process(self._opened) if url is None else over_http(url, key)
         super().__init__(http, url or "the tracker")
+        self.is_remote = url is not None
 
     def close(self) -> None:
         """Close connections, and the tracker if it is in process; the client cannot be used afterwards."""

@@ -12,6 +12,7 @@ from cost_tracker.commands import (
     accounts,
     collect,
     doctor,
+    export,
     import_,
     init,
     keys,
@@ -48,6 +49,7 @@ for _command in (
     log.log,
     report.report,
     stats.stats,
+    export.export,
     reprice.reprice,
     verify.verify,
 ):

@@ -9,7 +9,7 @@ import typer
 
 from cost_tracker.connection import AsJson, Key, Url, connected
 from cost_tracker.options import day_option
-from cost_tracker.output import ExitCode, answers, clean, count, messages, note, print_json, show_table
+from cost_tracker.output import ExitCode, answers, clean, count, note, print_json, show_table
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -33,16 +33,8 @@ def collect(
     """
     given = {"provider": provider, "account": account, "start": start, "end": end}
     body: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-    try:
-        with connected(url, key) as client:
-            run = _follow(client, body)
-    except KeyboardInterrupt:
-        note(
-            "The collection goes on in the service; its run stays at /admin/runs."
-            if url
-            else "Stopped. What was read is kept; the next `cost-tracker collect` continues from there."
-        )
-        raise
+    with connected(url, key) as client:
+        run = _follow(client, body)
     if as_json:
         print_json(run)
     else:
@@ -58,16 +50,14 @@ def collect(
 
 
 def _follow(client: Client, body: dict[str, object]) -> Run:
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415 - not for `--help`
+    from cost_tracker.progress import bars, kept  # noqa: PLC0415 - not for `--help`
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[pages]} pages"),
-    )
-    with Progress(*columns, console=messages(), transient=True) as progress:
-        return client.run("/admin/collect", body, _Bars(progress))
+    with bars("pages") as progress:
+        try:
+            return client.run("/admin/collect", body, _Bars(progress))
+        except KeyboardInterrupt:
+            kept(client)
+            raise
 
 
 class _Bars:
@@ -85,10 +75,8 @@ class _Bars:
         if name not in self._tasks:
             for task in self._tasks.values():
                 self._progress.update(task, completed=100)
-            # Markup in the description would be obeyed: an account is named by a person.
-            title = clean(" ".join(name)).plain.replace("[", r"\[")
-            self._tasks[name] = self._progress.add_task(title, total=100, pages="0")
-        self._progress.update(self._tasks[name], completed=at["done"], pages=count(at["pages"]))
+            self._tasks[name] = self._progress.add_task(clean(" ".join(name)).plain, total=100, amount=0)
+        self._progress.update(self._tasks[name], completed=at["done"], amount=at["pages"])
 
 
 def _show(run: Run) -> None:

@@ -141,8 +141,10 @@ def apply(
 
     Example: [bold]cost-tracker projects apply --start 2026-11-01 --dry-run[/bold]
     """
+    from cost_tracker.progress import over_days  # noqa: PLC0415 - not for `--help`
+
     with connected(url, key) as client:
-        run = client.run("/admin/reassign", dry_run=dry_run or None, start=start, end=end)
+        run = over_days(client, "/admin/reassign", "projects", start=start, end=end, dry_run=dry_run or None)
     if as_json:
         print_json(run)
     elif run["status"] != "failed":

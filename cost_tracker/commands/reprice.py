@@ -25,10 +25,12 @@ def reprice(
 
     Example: [bold]cost-tracker reprice --start 2026-11-01 --dry-run[/bold]
     """
+    from cost_tracker.progress import over_days  # noqa: PLC0415 - not for `--help`
+
     if start and end and end < start:
         raise typer.BadParameter(f"{end} is before --start {start}; swap them.", param_hint="--end")
     with connected(url, key) as client:
-        run = client.run("/admin/reprice", dry_run=dry_run or None, start=start, end=end)
+        run = over_days(client, "/admin/reprice", "reprice", start=start, end=end, dry_run=dry_run or None)
     if as_json:
         print_json(run)
     elif run["status"] != "failed":

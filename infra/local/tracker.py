@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import sys
-import tempfile
 import threading
 import time
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,6 +18,7 @@ from functions import jobs, runtime
 from functions.api import main as api
 from infra.demo.anthropic import ADMIN_KEY, FakeAnthropic
 from infra.local import postgres
+from infra.local.keyfiles import api_key_path, with_keys
 from infra.local.transport import HandlerTransport
 from shared.errors import MigrationError, SettingError
 from shared.providers.registry import REGISTRY
@@ -32,6 +29,7 @@ from shared.store.migrate import migrate
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from functions.runtime import App
     from shared.config import Settings
@@ -101,7 +99,7 @@ class Tracker:
             settings = settings.model_copy(
                 update={"database_url": SecretStr(postgres.start(settings.home)), "database_url_direct": None}
             )
-        settings = _with_keys(settings)
+        settings = with_keys(settings)
         wants_demo = is_demo(settings, asked=demo) and (demo is True or not _has_usage(settings))
         if wants_demo:
             beside = _beside(settings)
@@ -123,7 +121,7 @@ class Tracker:
     @property
     def key_path(self) -> Path:
         """Where the API key is kept that was generated because `API_KEY` was not set."""
-        return _api_key_path(self.settings)
+        return api_key_path(self.settings)
 
     def client(self) -> httpx.Client:
         """Return a client that calls the API in process, with the key set."""
@@ -198,42 +196,6 @@ def _log_to_stderr(settings: Settings) -> None:
         # Not `setStream`, which flushes the one before: whoever calls us in process may have closed that.
         handler.stream = sys.stderr
     runtime.logger.setLevel(settings.log_level)
-
-
-def _with_keys(settings: Settings) -> Settings:
-    """Return settings with `API_KEY` and `KEY_PEPPER`, from the home where they are not set; made there once."""
-    made = {}
-    try:
-        # Root's Postgres runs as a user of its own, which has to get through.
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o755 if os.geteuid() == 0 else 0o700)
-        if settings.api_key is None:
-            made["api_key"] = SecretStr(_kept(_api_key_path(settings), "act_local_"))
-        if settings.key_pepper is None:
-            made["key_pepper"] = SecretStr(_kept(settings.home / "key-pepper", ""))
-    except OSError as error:
-        raise SettingError(
-            f"{settings.home} cannot be used ({error.strerror}); set COST_TRACKER_HOME to a directory you can write."
-        ) from error
-    return settings.model_copy(update=made)
-
-
-def _api_key_path(settings: Settings) -> Path:
-    return settings.home / "api-key"
-
-
-def _kept(path: Path, prefix: str) -> str:
-    """Return the secret in a file that only its owner can read; the first to come makes it, whole or not at all."""
-    if not path.exists():
-        handle, draft = tempfile.mkstemp(dir=path.parent)  # mode 600
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(f"{prefix}{secrets.token_urlsafe(32)}\n")
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was faster
-        finally:
-            Path(draft).unlink()
-    return path.read_text().strip()
 
 
 def _of_demo(settings: Settings, url: str) -> Settings:
