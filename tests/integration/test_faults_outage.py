@@ -11,6 +11,7 @@ import pytest
 
 from infra.demo.anthropic import FakeAnthropic
 from infra.demo.dataset import FixedDataset, UsageRow
+from shared.core import crash
 from shared.errors import DatabaseUnavailableError
 from shared.store import ledger
 from shared.store.database import Connection, Database, connect, ping
@@ -18,6 +19,7 @@ from shared.store.migrate import migrate
 from shared.workflows.verify import verify
 from tests.integration.collecting import NOW, provider, run, tables
 from tests.integration.conftest import WAYS, Api, Cluster, in_front_of, part, unavailable
+from tests.integration.ledger_writes import WRITES, prepared
 from tests.integration.pooler import PgBouncer
 
 BACKFILL = timedelta(days=20)  # three pages
@@ -93,6 +95,38 @@ def test_postgres_restarted_in_the_middle_of_a_collection(
     [report] = run(database, provider(fake), backfill=BACKFILL, progress=restart)
     assert (report.status, report.error) == ("succeeded", None)
     assert stored(cluster.dsn) == undisturbed
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("point", "write", "mode"),
+    [
+        ("ingest:lines", "an event", "fast"),
+        ("void:rolled-up", "a void", "immediate"),
+        ("merge:balanced", "a restatement", "fast"),
+        ("manual:edited", "its edit", "immediate"),
+        ("reprice:applied", "a re-pricing", "fast"),
+        ("reassign:applied", "a re-mapping", "immediate"),
+    ],
+)
+def test_postgres_restarted_in_the_middle_of_a_write(
+    point: str, write: str, mode: str, address: str, cluster: Cluster
+) -> None:
+    database, reader = Database(address), Database(cluster.dsn)
+    with connect(cluster.dsn) as connection:
+        world = prepared(database, reader, write, connection)
+    restarts = iter([mode])
+
+    def restart(passed: str) -> None:
+        if passed == point:
+            for how in restarts:
+                cluster.control("restart", "-m", how)
+
+    with crash.watched(restart):
+        WRITES[write][0](world)
+    assert list(restarts) == []
+    world.check()
+    reader.close()
     database.close()
 
 

@@ -18,6 +18,7 @@ from shared.store.database import Connection, Database, connect
 from shared.workflows.verify import verify
 from tests.integration.collecting import NOW, changes, provider, run, tables
 from tests.integration.conftest import Api, by_way
+from tests.integration.ledger_writes import WRITES, prepared
 from tests.integration.pooler import POOL, Relay
 
 DAY = timedelta(days=1)
@@ -81,6 +82,16 @@ def test_the_api_collects_and_reports(way_dsn: str, fake: FakeAnthropic, serve: 
         answer = api.http.get(path, params=range_ if path.startswith("/costs") else {})
         assert answer.status_code == 200, answer.text
     assert api.http.post("/admin/verify", params={"wait": "20"}).json()["result"]["drift"] == []
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_every_write_of_the_ledger(write: str, database: Database, dsn: str, connection: Connection) -> None:
+    reader = Database(dsn)
+    world = prepared(database, reader, write, connection)
+    work, _ = WRITES[write]
+    work(world)
+    world.check()
+    reader.close()
 
 
 def test_migrations_go_direct_and_the_service_by_its_way(
@@ -149,15 +160,20 @@ def test_eight_threads_share_a_pool_of_three(
 
 
 def test_no_statement_is_prepared_under_a_name(
-    relayed_dsn: str, relay: Relay, fake: FakeAnthropic, serve: Callable[..., Api]
+    relayed_dsn: str, relay: Relay, fake: FakeAnthropic, serve: Callable[..., Api], connection: Connection
 ) -> None:
     api = serve(relayed_dsn, fake)
     for _ in range(7):  # more often than the five times after which the driver would
         api.http.post("/admin/collect", params={"wait": "20"})
         api.http.get("/costs/range", params={"start": "2026-11-01", "end": "2026-11-20"})
+    database = Database(relayed_dsn)
+    for write, (work, _) in WRITES.items():
+        work(prepared(database, database, write, connection))
+    database.close()
     assert len(relay.sent) > 200
     assert {name for name, _ in relay.sent} == {b""}
     # What a session would keep is not the pooler's to give: settings, locks, temporary tables, subscriptions.
     said = [sql.decode().strip().upper() for _, sql in relay.sent]
     kept = ("SET ", "RESET", "DISCARD", "LISTEN", "CREATE TEMP", "PREPARE", "SELECT PG_ADVISORY_LOCK")
-    assert [sql for sql in said if sql.startswith(kept)] == []
+    # A table that goes with its transaction is not the session's.
+    assert [sql for sql in said if sql.startswith(kept) and not sql.endswith("ON COMMIT DROP")] == []
