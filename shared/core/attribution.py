@@ -182,7 +182,8 @@ def _divide_count(count: int, weights: Sequence[int]) -> list[int]:
 
 
 def _divide_money(amount: Decimal, weights: Sequence[int]) -> list[Decimal]:
-    digits = max(scale(amount), _DIGITS)
+    # Its own digits, not those it happens to be written with: sums of the same lines are written in several ways.
+    digits = max(scale(normalise(amount)), _DIGITS)
     units = int(CONTEXT.scaleb(amount, digits))
     whole = sum(weights)
     shares = [units * weight // whole for weight in weights]

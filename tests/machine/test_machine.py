@@ -27,9 +27,9 @@ STEPS = 40
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 
 numbers = st.integers(0, 10**9)
-# A few hours, so that events meet buckets; half of the time at their edges.
+# A few hours mostly, so that events meet buckets, of several keys too; half of the time at their edges.
 offsets = st.sampled_from([timedelta(0), -MICROSECOND, MICROSECOND, timedelta(minutes=15), timedelta(minutes=47)])
-hours = st.integers(0, 30)
+hours = st.sampled_from([3, 4, 5, 23, 24]) | st.integers(0, 30)
 tokens = st.tuples(st.integers(0, 5000), st.integers(0, 900))
 models = st.sampled_from([PRICED, PRICED, UNPRICED, FOREIGN])
 money = st.sampled_from([None, None, Decimal("0.25"), Decimal("1E-30")])
@@ -92,6 +92,15 @@ class Ledger(RuleBasedStateMachine):
         made = [self.event(model, hour + index, offset, counts, None) for index, (model, counts) in enumerate(batch)]
         named = [replace(event, event_id=f"{event.event_id}.{index}") for index, event in enumerate(made)]
         self.world.send([*named, named[0]])
+
+    @rule(hour=hours, model=st.sampled_from([PRICED, UNPRICED]), counts=st.tuples(tokens, tokens, tokens), cost=money)
+    def log_what_is_polled(
+        self, hour: int, model: str, counts: tuple[tuple[int, int], ...], cost: Decimal | None
+    ) -> None:
+        for key, count in zip("ab", counts, strict=False):
+            self.model.reported[BEGIN + hour * HOUR, key, model] = count
+        self.world.collect()
+        self.world.send([self.event(model, hour, timedelta(minutes=47), counts[2], cost)])
 
     @precondition(has_events)
     @rule(order=st.randoms(use_true_random=False))
