@@ -1,16 +1,18 @@
 """Exports: asked for week by week, newest first, so that no answer takes long, and joined into one file as they come.
 
-A format is one line of `FORMATS`: what the API is asked for, and how its parts become one.
+A format is one line of `FORMATS`: what the API is asked for, how its parts become one, and what is made of that.
 """
 
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from cost_tracker.accounting.conversions import to_parquet, to_workbook
 from shared.errors import CostTrackerError
 
 if TYPE_CHECKING:
@@ -36,11 +38,16 @@ class ExportError(CostTrackerError):
 class Format:
     """`asked` is the API's `format`; `join` makes the file of the parts, each as the API wrote it, newest first.
 
-    `join` yields nothing at all where no part has a line.
+    `join` yields nothing at all where no part has a line. `convert` writes what is to be made of the whole, from a file
+    that holds it. `mark` is what a file begins with, and a stream to another program does not. A format that
+    `has_metadata` gets a second file beside it.
     """
 
     asked: str
     join: Callable[[Iterable[Iterable[bytes]]], Iterator[bytes]]
+    convert: Callable[[Client, Path, BinaryIO, Mapping[str, object]], None] | None = None
+    mark: bytes = b""
+    has_metadata: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,13 @@ def _arrays(found: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
 
 
 FORMATS = {
-    "csv": Format("csv", _tables),
+    # Excel takes a file without the mark for one of its own old encodings.
+    "csv": Format("csv", _tables, mark=BOM_UTF8),
     "json": Format("json", _arrays),
     "jsonl": Format("jsonl", _lines),
+    "xlsx": Format("csv", _tables, to_workbook),
+    "focus": Format("focus", _tables, has_metadata=True),
+    "focus-parquet": Format("focus", _tables, to_parquet, has_metadata=True),
 }
+# What the name of a file ends with, where that is no format's name.
+ENDINGS = {"parquet": "focus-parquet"}

@@ -1,4 +1,4 @@
-"""`cost-tracker export`: every ledger line, as a file that spreadsheets and other programs read."""
+"""`cost-tracker export`: every ledger line, as a file that people, spreadsheets and other programs read."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from contextlib import nullcontext
 from datetime import date  # noqa: TC003 - Typer reads the annotations
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cost_tracker.accounting.conversions import write_metadata
 from cost_tracker.connection import AsJson, Key, Url, connected
-from cost_tracker.exports import FORMATS, Span, parts, spans, written
+from cost_tracker.exports import ENDINGS, FORMATS, Span, parts, spans, written
 from cost_tracker.filters import Filters, Zone, filtered
 from cost_tracker.options import day_option
 from cost_tracker.output import ExitCode, answer, note, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import BinaryIO
 
     from cost_tracker.client import Client
     from cost_tracker.exports import Format
@@ -71,6 +74,8 @@ def export(  # noqa: PLR0913 - the options of the command
     name = form or _named(output, as_json=as_json and not is_file)
     with connected(url, key) as client:
         size = _write(client, FORMATS[name], output, Span(start_date, end_date), {**filters, "tz": tz})
+        if size and is_file and FORMATS[name].has_metadata:
+            write_metadata(client, output)
     if not size:
         note("No usage passes; nothing was written.")
         raise typer.Exit(ExitCode.NOTHING)
@@ -85,24 +90,36 @@ def _write(client: Client, form: Format, output: Path, whole: Span, asked: Mappi
     from cost_tracker.progress import bars, megabytes  # noqa: PLC0415 - not for `--help`
 
     cut = spans(client, whole, asked)
-    size = 0
     with bars("MB", 1, quiet=output == _STDOUT and sys.stdout.isatty()) as progress:
         task = progress.add_task("export", total=len(cut), amount=0.0)
         pieces = form.join(parts(client, form, cut, asked, lambda: progress.advance(task)))
         first = next(pieces, b"")
         if not first:
             return 0
-        with nullcontext(sys.stdout.buffer) if output == _STDOUT else written(output) as file:
+
+        def copy(file: BinaryIO) -> int:
+            size = 0
             for piece in chain((first,), pieces):
-                file.write(piece)
-                size += len(piece)
+                size += file.write(piece)
                 progress.update(task, amount=megabytes(size))
             file.flush()
-    return size
+            return size
+
+        with nullcontext(sys.stdout.buffer) if output == _STDOUT else written(output) as file:
+            if form.convert is None:
+                mark = b"" if output == _STDOUT else form.mark
+                return file.write(mark) + copy(file)
+            with TemporaryDirectory(prefix="cost-tracker-") as directory:
+                source = Path(directory, "lines.csv")
+                with source.open("wb") as lines:
+                    size = copy(lines)
+                form.convert(client, source, file, {**asked, "start": whole.start, "end": whole.end})
+            return size if output == _STDOUT else file.tell()
 
 
 def _named(output: Path, *, as_json: bool) -> str:
     name = output.suffix.lower().removeprefix(".")
+    name = ENDINGS.get(name, name)
     return "json" if as_json else name if name in FORMATS else _DEFAULT
 
 

@@ -115,7 +115,7 @@ def stream(
 ) -> Generator[bytes, None, None]:
     """Yield the lines of `[start, end)`, UTC midnights, that pass the filters as CSV of the dataset, in pieces.
 
-    Oldest day first, in an order that does not change. Voided events are left out, balance lines are not: the sum of
+    Newest day first, in an order that does not change. Voided events are left out, balance lines are not: the sum of
     any cost is that of the reports. Read it to its end, or close it, before the transaction ends.
     """
     held = io.StringIO(newline="")
@@ -179,7 +179,7 @@ def _query(where: str) -> str:
             AND workspaces.kind = 'workspace' AND workspaces.external_id = line.workspace_id
         LEFT JOIN provider_names AS api_keys ON api_keys.account_id = line.account_id
             AND api_keys.kind = 'key' AND api_keys.external_id = line.key_id
-        ORDER BY {", ".join(f"line.{name}" for name in _KEYS)}
+        ORDER BY line.day DESC, {", ".join(f"line.{name}" for name in _KEYS if name != "day")}
     """
 
 

@@ -1,0 +1,59 @@
+"""What becomes of an export on this machine. The libraries for it are loaded when they are needed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from shared.core import jsontext
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from cost_tracker.client import Client
+
+# Filters, `tz`, and the dates `start` and `end` of an export; None where it has none.
+Asked = dict[str, Any]
+
+
+def to_parquet(client: Client, source: Path, target: BinaryIO, _asked: Mapping[str, object]) -> None:
+    """Write a FOCUS CSV as Parquet, its metadata in the footer."""
+    from cost_tracker.accounting import parquet  # noqa: PLC0415 - not for `--help`
+
+    parquet.write(source, target, focus_metadata(client))
+
+
+def to_workbook(client: Client, source: Path, target: BinaryIO, asked: Mapping[str, object]) -> None:
+    """Write a CSV of ledger lines as a workbook, days in the zone that the tracker reports in."""
+    from cost_tracker.accounting import workbook  # noqa: PLC0415 - not for `--help`
+
+    report = client.get("/costs/range", tz=asked.get("tz"))
+    about = {
+        "From": str(asked["start"] or "the beginning"),
+        "Until": str(asked["end"] or "now"),
+        "Days of": report["tz"],
+        "Exported": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "Tracker": f"{client.address}{' (demo figures)' if report['coverage'].get('demo') else ''}",
+        **{
+            name.replace("_", " ").capitalize(): ", ".join(map(str, values))
+            for name, values in asked.items()
+            if isinstance(values, list)
+        },
+    }
+    workbook.write(source, target, ZoneInfo(report["tz"]), about)
+
+
+def focus_metadata(client: Client) -> dict[str, Any]:
+    """Return the metadata that belongs beside a FOCUS file."""
+    found: dict[str, Any] = client.get("/api/usage/export", format="focus-metadata")
+    return found
+
+
+def write_metadata(client: Client, beside: Path) -> Path:
+    """Write the metadata of the FOCUS file `NAME.csv` beside it, as `NAME.metadata.json`, and return where."""
+    path = beside.with_suffix(".metadata.json")
+    path.write_text(jsontext.dumps(focus_metadata(client)) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,148 @@
+"""Exports for people and for finance: workbooks with real numbers, FOCUS as CSV and Parquet, books without doubles."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cost_tracker.client import Client
+from shared.core import jsontext
+from tests.e2e.commands import Cli, local, served
+from tests.unit.focus_rules import broken, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from infra.local.service import LocalService
+
+TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+DIGITS = Decimal("0.123456789012345678901234567891")
+
+
+def an_event(days_ago: int, **fields: object) -> dict[str, Any]:
+    return {
+        "model": "sonnet",
+        "tokens_in": 1500,
+        "tokens_out": 750,
+        "recorded_at": TODAY - timedelta(days=days_ago),
+        **fields,
+    }
+
+
+EVENTS = [
+    an_event(1, event_id="first", category="planning", project="PeakPaws", description="=1+1", tags={"env": "prod"}),
+    an_event(1, model="gpt-4o", tokens_in=2000, tokens_out=1000, category="analysis", agent="ünïcode 🦊"),
+    an_event(40, model="haiku", tokens_in=800, tokens_out=300, category="technical"),
+    an_event(40, model="nobody-knows"),
+    an_event(41, model="nobody-knows", cost=DIGITS, description="a\r\nb"),
+    an_event(700, session_label="kanban-1", batch=True, cache_write_1h_tokens=12, event_id="0012"),
+]
+
+
+@pytest.fixture
+def environ(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return local(postgres_dsn, tmp_path_factory.mktemp("finance") / "home")
+
+
+@pytest.fixture
+def service(environ: dict[str, str]) -> Iterator[LocalService]:
+    with served(environ) as found:
+        with Client(http=found.tracker.client()) as client:
+            client.post("/api/usage", EVENTS)
+            client.log_manual("perplexity", 12.5, (TODAY - timedelta(days=9)).date())
+        yield found
+
+
+@pytest.fixture
+def cli(
+    service: LocalService, environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Cli:
+    assert service
+    return Cli(capsys, monkeypatch, environ)
+
+
+def test_a_workbook_has_a_sheet_per_breakdown_and_real_numbers(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "usage.xlsx"
+    done = cli("export", "--output", str(path), "--tz", "Asia/Tokyo")
+    assert (done.code, done.err) == (0, "")
+    book = openpyxl.load_workbook(path)
+    assert book.sheetnames == [
+        "Summary", "By day", "By model", "By project", "By session type", "By category", "By account", "Lines"
+    ]  # fmt: skip
+    lines = list(book["Lines"].values)
+    assert lines[0][:3] == ("id", "recorded_at (Asia/Tokyo)", "provider")
+    first = dict(zip(lines[0], lines[-1], strict=True))
+    assert first["recorded_at (Asia/Tokyo)"] == (TODAY - timedelta(days=700)).replace(tzinfo=None) + timedelta(hours=9)
+    assert (first["input_tokens"], first["event_id"]) == (1500, "0012")
+    by_event = {row[lines[0].index("event_id")]: dict(zip(lines[0], row, strict=True)) for row in lines[1:]}
+    assert by_event["first"]["cost_usd"] == 0.01575
+    # A text stays a text, whatever it looks like.
+    described = next(cell for row in book["Lines"].iter_rows() for cell in row if cell.value == "=1+1")
+    assert described.data_type == "s"
+    money = book["By model"]["B2"]
+    assert (money.data_type, "0.00########" in money.number_format) == ("n", True)
+    assert all(book[name].freeze_panes == "A2" for name in book.sheetnames[1:])
+    assert book["Lines"].column_dimensions["B"].width > 15
+
+
+def test_every_sheet_adds_up_to_the_report(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "usage.xlsx"
+    start = (TODAY - timedelta(days=45)).date().isoformat()
+    assert cli("export", "-o", str(path), "--start-date", start).code == 0
+    report = cli.json("report", "--start-date", start)
+    book = openpyxl.load_workbook(path)
+    for name, dimension in {"By model": "model", "By project": "project", "By category": "category"}.items():
+        _, *rows, total = book[name].values
+        expected = {row["key"]: float(row["cost"]) for row in report[f"by_{dimension}"]}
+        assert {row[0]: pytest.approx(row[1], abs=1e-10) for row in rows} == expected
+        assert total[:2] == ("Total", pytest.approx(float(report["total_cost"]), abs=1e-10))
+    _, *days, _ = book["By day"].values
+    assert [day[0] for day in days] == sorted(day[0] for day in days)
+    assert isinstance(days[0][0], datetime)
+    said = {row[0]: row[1] for row in book["Summary"].values if row[0]}
+    assert (said["From"], said["Requests"], said["Unpriced tokens"]) == (start, 5, 2250)
+    assert any("15 digits" in str(text) for text in said)
+
+
+def test_focus_comes_with_its_metadata(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "focus.csv"
+    assert cli("export", "--format", "focus", "--output", str(path)).code == 0
+    rows = read(path.read_bytes().decode())
+    assert broken(rows) == []
+    assert [row["ChargePeriodStart"] for row in rows] == sorted(
+        (row["ChargePeriodStart"] for row in rows), reverse=True
+    )
+    metadata = jsontext.loads((tmp_path / "focus.metadata.json").read_bytes())
+    assert [column["ColumnName"] for column in metadata["Schema"][0]["ColumnDefinition"]] == list(rows[0])
+    assert read(cli("export", "--format", "focus").out) == rows
+    assert cli("export", "--format", "focus", "--tz", "Asia/Tokyo").code == 1
+    assert cli("export", "--format", "focus", "--project", "Nobody", "-o", str(tmp_path / "x.csv")).code == 3
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_parquet_has_every_digit(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "focus.parquet"
+    assert cli("export", "--output", str(path)).code == 0
+    assert (tmp_path / "focus.metadata.json").exists()
+    table = pq.read_table(path)
+    rows = read(cli("export", "--format", "focus").out)
+    assert table.column_names == list(rows[0])
+    assert table.schema.field("ConsumedQuantity").type == pa.decimal128(38, 18)
+    for row, found in zip(rows, table.to_pylist(), strict=True):
+        for name, value in found.items():
+            text = row[name]
+            if isinstance(value, Decimal):
+                assert value == Decimal(text)
+            elif isinstance(value, datetime):
+                assert value == datetime.fromisoformat(text)
+            else:
+                assert (value or "") == text
+    assert DIGITS in table["ListCost"].to_pylist()
+    assert jsontext.loads(table.schema.metadata[b"focus"])["DataGenerator"]
