@@ -17,6 +17,7 @@ from shared.errors import CostTrackerError
 from shared.outbound.vault import Vault
 from shared.store import claims, runs
 from shared.workflows.collect import RESERVE_SECONDS, AccountReport, Progress, collect
+from shared.workflows.cut import cut
 from shared.workflows.pricing import load_book
 from shared.workflows.push import Delivery, Outbox, Pace, push_due
 from shared.workflows.summarise import summarise
@@ -101,6 +102,8 @@ def _beat(app: App, run_id: int, progress: Mapping[str, Any]) -> None:
 
 def _collect(app: App, request: Mapping[str, Any], remaining: Callable[[], float], beat: Beat) -> Outcome:
     fetched = price_jobs.refresh_if_due(app, remaining)
+    half = remaining() / 2
+    cut(app.database, app.settings.zone, app.clock(), lambda: remaining() - half)
     # A wait that a provider asks for must end before the reserve in which the run is closed.
     seconds = min(remaining() - RESERVE_SECONDS, _LONGEST_SECONDS)
     sources = [

@@ -114,8 +114,14 @@ def bounds(connection: Connection) -> tuple[datetime, datetime] | None:
     """Return the first and last instant that the ledger or a roll-up knows, None when both are empty."""
     row = connection.execute(
         """
-        SELECT least((SELECT min(recorded_at) FROM ledger), (SELECT min(slot) FROM rollup_quarter)) AS first,
-            greatest((SELECT max(recorded_at) FROM ledger), (SELECT max(slot) FROM rollup_quarter)) AS last
+        SELECT least(
+                (SELECT min(recorded_at) FROM ledger), (SELECT min(slot) FROM rollup_quarter),
+                (SELECT min(day) FROM rollup_day), (SELECT min(day) FROM rollup_day_keys)
+            ) AS first,
+            greatest(
+                (SELECT max(recorded_at) FROM ledger), (SELECT max(slot) FROM rollup_quarter),
+                (SELECT max(day) FROM rollup_day), (SELECT max(day) FROM rollup_day_keys)
+            ) AS last
         """
     ).fetchone()
     return None if row is None or row["first"] is None else (row["first"], row["last"])

@@ -196,7 +196,7 @@ def apply(connection: Connection, start: datetime, end: datetime, rates_ids: Map
     renamed = [[row["id"] for row in rows[at : at + _IDS_AT_ONCE]] for at in range(0, len(rows), _IDS_AT_ONCE)]
     for ids in renamed:
         rollups.subtract(connection, ids)
-    connection.execute(_SHIFT, bounds)
+    rollups.shift(connection, _SHIFT, _MOVED, bounds, (start, end))
     figures = ("model", "cost", *rollups.COSTS)
     connection.execute(
         f"""
@@ -217,22 +217,18 @@ def apply(connection: Connection, start: datetime, end: datetime, rates_ids: Map
         rollups.add(connection, ids)
 
 
-# What costs move while keys stay: one pass over the roll-up where subtracting and adding would be two. It runs before
-# the ledger is updated, in the order of every other writer, so that none waits for another in a circle.
+# What costs move while keys stay: one pass over the roll-ups where subtracting and adding would be two. It runs before
+# the ledger is updated.
 _KEYS = ", ".join(f"facts.{name}" for name in ("slot", *rollups.KEYS))
 _MOVED = ("cost", *rollups.COSTS, "unpriced_requests", "unpriced_tokens")
-_STILL = ("lines", *(name for name in rollups.MEASURES if name not in _MOVED))
 _SHIFT = f"""
-    INSERT INTO rollup_quarter (slot, {", ".join((*rollups.KEYS, *_STILL, *_MOVED))})
-    SELECT {_KEYS}, {", ".join("0" for _ in _STILL)}, sum(coalesce(repriced.cost, 0) - facts.cost),
-        {", ".join(f"sum(repriced.{name} - facts.{name})" for name in rollups.COSTS)},
-        sum(CASE WHEN repriced.cost IS NULL THEN facts.requests ELSE 0 END - unpriced_requests),
-        sum(CASE WHEN repriced.cost IS NULL THEN repriced.tokens ELSE 0 END - unpriced_tokens)
+    SELECT {_KEYS}, sum(coalesce(repriced.cost, 0) - facts.cost) AS cost,
+        {", ".join(f"sum(repriced.{name} - facts.{name}) AS {name}" for name in rollups.COSTS)},
+        sum(CASE WHEN repriced.cost IS NULL THEN facts.requests ELSE 0 END - unpriced_requests) AS unpriced_requests,
+        sum(CASE WHEN repriced.cost IS NULL THEN repriced.tokens ELSE 0 END - unpriced_tokens) AS unpriced_tokens
     FROM repriced JOIN facts ON facts.id = repriced.id
     WHERE repriced.model = repriced.model_before AND facts.recorded_at >= %(start)s AND facts.recorded_at < %(end)s
-    GROUP BY {_KEYS} ORDER BY {_KEYS}
-    ON CONFLICT (slot, {", ".join(rollups.KEYS)}) DO UPDATE SET
-    {", ".join(f"{name} = rollup_quarter.{name} + excluded.{name}" for name in _MOVED)}
+    GROUP BY {_KEYS}
 """
 
 

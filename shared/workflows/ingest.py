@@ -19,7 +19,7 @@ from shared.core import crash
 from shared.core.conventions import EventError
 from shared.core.events import Reader
 from shared.errors import DatabaseUnavailableError
-from shared.store import accounts, events, ledger, projects, records, rollups
+from shared.store import accounts, dailies, events, ledger, projects, records, rollups
 from shared.store.cells import Cells
 from shared.store.connection import notes_of
 from shared.store.database import Connection
@@ -212,20 +212,26 @@ class _Batch:
     def _write(self, connection: Connection, stored: dict[str, tuple[str, int]], ids: list[str]) -> Cells:
         """Write the new lines, and return their sums."""
         book, everyone, rules = self._load_book(connection), accounts.everyone(connection), projects.rules(connection)
+        state = dailies.share(connection)
         while True:
             cells = Cells()
             self._mapper = EventMapper(
                 book, everyone, rules, self._options.source, cells, ledger.known_rates(connection)
             )
             try:
-                events.write(connection, self._lines(self._mapper, cells, stored, ids))
+                events.write(connection, self._lines(self._mapper, cells, state, stored, ids))
             except _NewRatesError:
                 ledger.rates_ids(connection, self._missing)
             else:
                 return cells
 
     def _lines(
-        self, mapper: EventMapper, cells: Cells, stored: dict[str, tuple[str, int]], ids: list[str]
+        self,
+        mapper: EventMapper,
+        cells: Cells,
+        state: dailies.State,
+        stored: dict[str, tuple[str, int]],
+        ids: list[str],
     ) -> Iterator[str]:
         """Make the rows of COPY for what is new, by key, and note what becomes of every row.
 
@@ -278,7 +284,7 @@ class _Batch:
         if self._missing:
             raise _NewRatesError
         # Postgres still has lines to write.
-        self._move = rollups.move(cells)
+        self._move = rollups.move(cells, state)
 
 
 def _own_texts(event: Event) -> str:

@@ -109,7 +109,7 @@ def test_every_order_of_events_and_collections_gives_the_same_lines(
     log(database, {"event_id": "a"}, {"event_id": "b", "tokens_in": 13})
     after_one_way = [{k: v for k, v in line.items() if k != "id"} for line in lines(connection)]
     connection.execute("DELETE FROM ledger")
-    connection.execute("TRUNCATE rollup_quarter, buckets, collection_state CASCADE")
+    connection.execute("TRUNCATE rollup_quarter, rollup_day, buckets, collection_state CASCADE")
     connection.execute("UPDATE accounts SET covered_from = NULL, complete_until = NULL")
     log(database, {"event_id": "b", "tokens_in": 13})
     assert lines(connection) == []

@@ -68,7 +68,7 @@ def test_a_kill_after_any_page_leaves_what_an_undisturbed_run_leaves(
 
 
 def _wipe(connection: Connection) -> None:
-    connection.execute("TRUNCATE accounts, rates, rollup_quarter, model_names RESTART IDENTITY CASCADE")
+    connection.execute("TRUNCATE accounts, rates, rollup_quarter, rollup_day, model_names RESTART IDENTITY CASCADE")
 
 
 def overlapping() -> Fault:

@@ -66,7 +66,7 @@ def figures(connection: Connection) -> dict[str, list[str]]:
 
 
 def wipe(connection: Connection) -> None:
-    for table in ("accounts", "rates", "rollup_quarter", "model_names", "runs"):
+    for table in ("accounts", "rates", "rollup_quarter", "rollup_day", "model_names", "runs"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this line above; faster than TRUNCATE
 
 
@@ -153,10 +153,10 @@ def test_a_report_is_read_again_or_is_a_503(
     range_ = {"start": "2026-11-01", "end": "2026-11-20"}
     whole = api.http.get("/costs/range", params=range_)
     assert whole.status_code == 200
-    relay.fault = Fault(b"FROM rollup_quarter", moment, times=2)
+    relay.fault = Fault(b"FROM rollup_day", moment, times=2)
     again = api.http.get("/costs/range", params=range_)
     assert (again.status_code, again.content) == (200, whole.content)
-    relay.fault = Fault(b"FROM rollup_quarter", moment, times=3)
+    relay.fault = Fault(b"FROM rollup_day", moment, times=3)
     unavailable(api.http.get("/costs/range", params=range_))
     # Without its three tries, a connection lost while nobody used it is found by the next request.
     relay.fault = None

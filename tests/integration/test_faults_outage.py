@@ -66,7 +66,7 @@ def lasting(seconds: float) -> Callable[[], float]:
 
 def wipe(dsn: str) -> None:
     with connect(dsn) as connection:
-        for table in ("accounts", "rates", "rollup_quarter", "model_names", "runs"):
+        for table in ("accounts", "rates", "rollup_quarter", "rollup_day", "model_names", "runs"):
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of the line above
 
 

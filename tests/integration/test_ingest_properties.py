@@ -43,7 +43,7 @@ def own(module_dsn: str) -> Iterator[tuple[Database, Connection]]:
 
 
 def wipe(connection: Connection) -> None:
-    for table in ("ledger", "rates", "rollup_quarter", "model_names", "summary_changes"):
+    for table in ("ledger", "rates", "rollup_quarter", "rollup_day", "model_names", "summary_changes"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this line above; faster than TRUNCATE
 
 

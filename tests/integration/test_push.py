@@ -34,7 +34,8 @@ def use(
     model: str = "claude-opus-4-5",
     project: str = "PeakPaws",
 ) -> None:
-    """Add usage of `cost` USD at noon of a date, or at an instant, to the roll-up."""
+    """Add usage of `cost` USD at noon of a date, or at an instant, to the fine roll-up, and have reports read that."""
+    connection.execute("UPDATE rollup_state SET cut_until = '1900-01-01 00:00+00'")
     slot = at if isinstance(at, datetime) else datetime(at.year, at.month, at.day, 12, tzinfo=UTC)
     row: dict[str, Any] = {**dict.fromkeys(KEYS, "x"), **dict.fromkeys(("lines", *MEASURES), 0)}
     row |= {"slot": slot, "account_id": 0, "model": model, "project": project}

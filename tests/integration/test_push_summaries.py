@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.core.periods import local_date
-from shared.store import rollups
+from shared.store import drift
 from shared.store.database import Connection, Database
 from shared.workflows.summarise import aggregate, summarise
 from tests.integration.test_push import DAY, TODAY, UTC_ZONE, YESTERDAY, use
@@ -121,7 +121,7 @@ def test_every_kind_of_change_is_seen(database: Database, connection: Connection
     connection.execute("DELETE FROM rollup_quarter WHERE slot > %s", [YESTERDAY])
     assert summarise(database, TODAY, UTC_ZONE) == 2
     assert rows(connection) == {TODAY - 3 * DAY: 7, TODAY - 2 * DAY: 0, YESTERDAY: 0}
-    database.run(lambda c: rollups.rebuild(c, datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)))
+    database.run(lambda c: drift.rebuild(c, datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)))
     assert summarise(database, TODAY, UTC_ZONE) == 1
     assert set(rows(connection).values()) == {0}
 

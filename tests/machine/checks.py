@@ -18,7 +18,7 @@ from infra.local.transport import HandlerTransport
 from shared.config import Settings
 from shared.core import jsontext, periods
 from shared.core.money import display, total
-from shared.store import accounts, export, reports, rollups
+from shared.store import accounts, drift, export, reports
 from shared.store.database import Connection, Database
 from shared.store.reports import DIMENSIONS, Filters
 from tests.machine import balances
@@ -65,7 +65,7 @@ class Checks:
     def _check(self, connection: Connection) -> None:
         self._read_coverage(connection)
         expected = balances.by_project(self._model)
-        assert rollups.drift(connection, *_SPAN) == []
+        assert drift.find(connection, *_SPAN) == []
         stored = _stored(connection)
         assert stored == expected
         assert _without_projects(stored) == {
