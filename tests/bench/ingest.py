@@ -9,33 +9,28 @@ Everything is real: the API's handler from JSON bytes to the answer, an embedded
 import argparse
 import json
 import multiprocessing
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from functions import runtime
 from functions.api import main as api
-from infra.local import postgres
 from infra.local.event import Call, Handler, call_handler
 from shared.config import Settings
 from shared.core import jsontext
 from shared.prices.catalogue import Catalogue
 from shared.store.database import Database, connect
-from shared.store.migrate import migrate
 from shared.workflows.ingest import ingest
 from shared.workflows.pricing import load_book
 from tests.bench.events import Stream, preload
+from tests.bench.server import Server, server
+from tests.bench.table import Line, say, write
 
 KEY = "bench-key"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -43,32 +38,6 @@ BATCH = 5000
 WRITERS = 8
 # Batches between two turns of the yardstick.
 STRETCH = 10
-RESULT = Path("build/bench-ingest.json")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One measurement: events per second, the ratio of that to another one's, and what each has to be at least."""
-
-    name: str
-    per_second: float
-    ratio: float
-    to: str
-    least_per_second: float = 0
-    least_ratio: float = 0
-
-    @property
-    def holds(self) -> bool:
-        return self.per_second >= self.least_per_second and self.ratio >= self.least_ratio
-
-    def __str__(self) -> str:
-        goals = [f"{self.least_per_second:,.0f}/s"] if self.least_per_second else []
-        goals += [f"{self.least_ratio:.2f} x"] if self.least_ratio else []
-        verdict = ("ok" if self.holds else "MISSED") if goals else ""
-        return (
-            f"{self.name:<38} {self.per_second:>10,.0f}/s {self.ratio:>7.3f} x {self.to:<10} "
-            f"{' and '.join(goals):<24} {verdict}"
-        )
 
 
 class Rates(NamedTuple):
@@ -76,30 +45,6 @@ class Rates(NamedTuple):
 
     events: float
     copied: float
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-class Server:
-    """One Postgres; every measurement gets a database of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self._dsn = postgres.start(home)
-
-    @contextmanager
-    def database(self, name: str) -> Iterator[str]:
-        """A migrated, empty database, dropped afterwards."""
-        name = f"bench_{name}"
-        postgres.create_database(self._dsn, name)
-        dsn = make_conninfo(self._dsn, dbname=name)
-        with connect(dsn) as connection:
-            migrate(connection)
-        yield f"postgresql://postgres@/{name}?host={conninfo_to_dict(dsn)['host']}"
-        with connect(self._dsn) as admin:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @contextmanager
@@ -132,7 +77,7 @@ def rate(bodies: Sequence[Any], send: Callable[[Any], object]) -> float:
     return len(bodies) * BATCH / (time.perf_counter() - start)
 
 
-def write(dsn: str, bodies: Sequence[bytes], start: Any) -> tuple[float, float]:  # noqa: ANN401 - a barrier of a context
+def be_a_writer(dsn: str, bodies: Sequence[bytes], start: Any) -> tuple[float, float]:  # noqa: ANN401 - a barrier of a context
     """Be one writer, as every instance of the function is one process; return when it began and ended."""
     with served(dsn) as post:
         start.wait(60)
@@ -149,7 +94,7 @@ def at_once(dsn: str, bodies: Sequence[bytes]) -> float:
     with context.Manager() as manager, ProcessPoolExecutor(WRITERS, context) as processes:
         start = manager.Barrier(WRITERS)
         shares = [bodies[number::WRITERS] for number in range(WRITERS)]
-        times = list(processes.map(write, [dsn] * WRITERS, shares, [start] * WRITERS))
+        times = list(processes.map(be_a_writer, [dsn] * WRITERS, shares, [start] * WRITERS))
     return len(bodies) * BATCH / (max(end for _, end in times) - min(began for began, _ in times))
 
 
@@ -228,19 +173,8 @@ def main() -> int:
     given = parser.parse_args()
     events = given.events or (500_000 if given.full else 100_000)
     stored = given.stored or (5_000_000 if given.full else 200_000)
-    home = Path(tempfile.mkdtemp(prefix="tracker-bench-"))
-    home.chmod(0o755)
-    lines = []
-    for line in measure(Server(home), events, stored):
-        say(str(line))
-        lines.append(line)
-    RESULT.parent.mkdir(exist_ok=True)
-    found = [{**asdict(line), "holds": line.holds} for line in lines]
-    RESULT.write_text(
-        json.dumps({"events": events, "stored": stored, "cpus": os.cpu_count(), "lines": found}, indent=2)
-    )
-    postgres.stop(home)
-    return 0 if all(line.holds for line in lines) else 1
+    with server() as home:
+        return write("ingest", measure(home, events, stored), events=events, stored=stored)
 
 
 if __name__ == "__main__":
