@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import date  # noqa: TC003 - Typer reads the annotations
+from datetime import UTC, date, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cost_tracker.imports.files import Target
     from cost_tracker.imports.state import State
     from cost_tracker.imports.units import Terms
-    from cost_tracker.imports.work import Report
+    from cost_tracker.imports.work import Ask, Report
     from shared.config import Settings
 
 _DATA = "data"
@@ -71,10 +71,12 @@ def import_(  # noqa: PLR0913 - the options of a command
         if rescan and not dry_run:
             state.forget()
         if watch:
+            if _asker(sources):
+                raise typer.BadParameter("OpenClaw is asked for whole days; run this once a day.", param_hint="--watch")
             _watch(state, targets, terms, url, key)
             return
         try:
-            report = _once(state, targets, terms, url, key, dry_run=dry_run)
+            report = _once(state, targets, terms, url, key, ask=_asker(sources), dry_run=dry_run)
         except KeyboardInterrupt:
             note("Stopped. What was sent is kept; the next import continues from there.")
             raise
@@ -84,27 +86,34 @@ def import_(  # noqa: PLR0913 - the options of a command
         note(_nothing(report))
     else:
         show(report, dry_run=dry_run)
-    if report.unreadable or (report.sent and report.sent.rejected):
+    if report.unreadable or report.rejected:
         raise typer.Exit(ExitCode.FAILED)
     if report.is_empty:
         raise typer.Exit(ExitCode.NOTHING)
 
 
 def _once(
-    state: State, targets: list[Target], terms: Terms, url: str | None, key: str | None, *, dry_run: bool
+    state: State,
+    targets: list[Target],
+    terms: Terms,
+    url: str | None,
+    key: str | None,
+    *,
+    ask: Ask | None,
+    dry_run: bool,
 ) -> Report:
     from cost_tracker.imports.show import Bars  # noqa: PLC0415 - not for `--help`
     from cost_tracker.imports.work import Report, find_new, is_same_ledger, run  # noqa: PLC0415 - the same
 
     found = find_new(state, targets, terms)
     here = "" if url else _data_mark(load_settings())
-    if not found.pieces and not state.refused() and here and state.note(_DATA) == here:
+    if not found.pieces and ask is None and not state.refused() and here and state.note(_DATA) == here:
         return Report(unchanged=found.unchanged, unknown=found.unknown, unreadable=found.unreadable)
     with connected(url, key, real=True) as client:
         if not is_same_ledger(state, client):
             found = find_new(state, targets, terms)
         with Bars() as bars:
-            report = run(client, state, found, terms, dry_run=dry_run, progress=bars)
+            report = run(client, state, found, terms, ask=ask, dry_run=dry_run, progress=bars)
     if not dry_run:
         state.save_note(_DATA, "" if url else _data_mark(load_settings()))
     return report
@@ -127,6 +136,8 @@ def _targets(sources: list[str], form: str | None) -> list[Target]:
     for source in sources:
         known = FORMATS.get(source)
         if known is not None and known.find is not None and not Path(source).exists():
+            if _is_asked(source):
+                continue
             places = known.find()
             if not places:
                 note(f"There are no files of {known.title} on this machine; name their folder instead.")
@@ -138,6 +149,21 @@ def _targets(sources: list[str], form: str | None) -> list[Target]:
             named = ", ".join(name for name, made in FORMATS.items() if made.find)
             raise typer.BadParameter(f"There is no file {source}; name a file, a folder, or one of {named}.")
     return found
+
+
+def _is_asked(source: str) -> bool:
+    """Return whether a source answers by itself: OpenClaw where it is installed, whose transcripts are old then."""
+    from cost_tracker.imports import openclaw, openclaw_cli  # noqa: PLC0415 - not for `--help`
+
+    return source == openclaw.NAME and openclaw_cli.is_installed()
+
+
+def _asker(sources: list[str]) -> Ask | None:
+    from cost_tracker.imports import openclaw_cli  # noqa: PLC0415 - not for `--help`
+
+    if not any(_is_asked(source) for source in sources if not Path(source).exists()):
+        return None
+    return lambda terms, until: openclaw_cli.read(terms, until, datetime.now(UTC))
 
 
 def _terms(

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_tracker.imports.claude_lines import ACCOUNT, Maker, Seen, see
-from cost_tracker.imports.heads import objects
+from cost_tracker.imports.decoding import loads
+from cost_tracker.imports.heads import SIZE, first_text, objects
 from cost_tracker.imports.units import NESTED, STREAMED, WRAPPED, Reading
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ NAME = "claude-code"
 UNPOLLED = (ACCOUNT, "anthropic")
 
 _BLOCK = 1 << 20
-_HEAD = 1 << 16
 _USAGE = b'"usage"'
 _LINE = b"\n"
 
@@ -42,9 +42,11 @@ def is_named(path: str) -> bool:
 
 def is_ours(path: str, head: bytes) -> bool:
     """Return whether a file that begins like this is a session log of Claude Code."""
-    return is_named(path) and any(
-        "leafUuid" in line or ("sessionId" in line and "type" in line) for line in objects(head)
-    )
+    if not is_named(path):
+        return False
+    if b"\n" not in head:
+        return bool(first_text(head, "sessionId"))
+    return any("leafUuid" in line or ("sessionId" in line and "type" in line) for line in objects(head))
 
 
 def read(path: str, offset: int, terms: Terms) -> Reading:
@@ -56,7 +58,7 @@ def read(path: str, offset: int, terms: Terms) -> Reading:
     reading = Reading(end=offset)
     kept: dict[tuple[str, str], tuple[Seen, int]] = {}
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a path as text crosses processes at half the cost
-        root = _first_cwd(file.read(_HEAD))
+        root = first_text(file.read(SIZE), "cwd")
         file.seek(offset)
         for place, text in _candidates(file, reading):
             seen = see(text, reading)
@@ -103,7 +105,15 @@ def _candidates(file: Any, reading: Reading) -> Iterator[tuple[int, bytes]]:  # 
             yield base + first, data[first:last]
             begin = last + 1
         rest = data[cut:]
+    if _USAGE in rest and _is_whole(rest):
+        # Programs that write whole files leave the last end out.
+        begin, reading.end, reading.lines = reading.end, reading.end + len(rest), reading.lines + 1
+        yield begin, rest
 
 
-def _first_cwd(head: bytes) -> str:
-    return next((cwd for line in objects(head) if type(cwd := line.get("cwd")) is str), "")
+def _is_whole(line: bytes) -> bool:
+    try:
+        loads(line)
+    except ValueError:
+        return False
+    return True

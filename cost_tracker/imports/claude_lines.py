@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import orjson
-
+from cost_tracker.imports.decoding import loads
 from cost_tracker.imports.folders import project_of
 from cost_tracker.imports.times import utc
 from cost_tracker.imports.units import COPY, DIRECT, NESTED, SIDE, Unit, digest, rows_of, short
@@ -44,7 +43,7 @@ class Seen(NamedTuple):
 def see(text: bytes, reading: Reading) -> Seen | None:
     """Return what a line says; None where it is no usage, which is noted if it looked like one."""
     try:
-        outer = orjson.loads(text)
+        outer = loads(text)
     except ValueError:
         reading.skip("not JSON")
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 SIZE = 1 << 16
 _MOST_LINES = 40
+_TEXT = rb'"\s*:\s*("(?:[^"\\]|\\.)*")'
 
 
 def objects(head: bytes) -> Iterator[dict[str, Any]]:
@@ -26,3 +28,16 @@ def objects(head: bytes) -> Iterator[dict[str, Any]]:
             continue
         if type(found) is dict:
             yield found
+
+
+def first_text(head: bytes, name: str) -> str:
+    """Return the first text of this name in a file of JSON lines, empty where there is none.
+
+    The first line may be longer than what was read of it; then the name is looked for in its bytes.
+    """
+    for line in objects(head):
+        if type(found := line.get(name)) is str:
+            return found
+    match = re.search(b'"' + name.encode() + _TEXT, head)
+    found = orjson.loads(match[1]) if match else ""
+    return found if type(found) is str else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cost_tracker.imports import claude_code
+from cost_tracker.imports import claude_code, codex, litellm, openclaw, own, sqlite_log, tabular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,5 +47,12 @@ FORMATS: dict[str, Format] = {
             claude_code.NAME, "Claude Code", claude_code.is_named, claude_code.is_ours, claude_code.read,
             claude_code.find, grows=True, unpolled=claude_code.UNPOLLED,
         ),
+        Format(openclaw.NAME, "OpenClaw", openclaw.is_named, openclaw.is_ours, openclaw.read, openclaw.find),
+        Format(codex.NAME, "Codex", codex.is_named, codex.is_ours, codex.read, codex.find, unpolled=codex.UNPOLLED),
+        Format(own.NAME, "an export of ours", own.is_named, own.is_ours, own.read),
+        Format(litellm.NAME, "LiteLLM", litellm.is_named, litellm.is_ours, litellm.read),
+        Format(sqlite_log.NAME, "usage_log", sqlite_log.is_named, sqlite_log.is_ours, sqlite_log.read),
+        # Last, because it takes any table with columns it knows.
+        Format(tabular.NAME, "a table", tabular.is_named, tabular.is_ours, tabular.read),
     )
 }  # fmt: skip

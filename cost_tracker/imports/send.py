@@ -47,10 +47,15 @@ class Taken(NamedTuple):
 
 @dataclass(slots=True)
 class Sent:
-    """What the ledger answered so far, in rows. `cost` (USD) is known in a dry run only."""
+    """What the ledger answered so far, in rows.
+
+    `differing` are those of `already` that are stored with another account, project or the like, which was kept.
+    `cost` (USD) is known in a dry run only.
+    """
 
     created: int = 0
     already: int = 0
+    differing: int = 0
     revised: int = 0
     voided: int = 0
     rejected: int = 0
@@ -137,6 +142,7 @@ class Sender:
             stored = self._get(line_id)
         if voided or _size(row) <= _stored_size(stored["data"]):
             self.sent.already += 1
+            self.sent.differing += 1
             return line_id
         if self._dry_run:
             self.sent.revised += 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
-from cost_tracker.output import answer, answers, count, messages, money, note, show_table
+from cost_tracker.output import answer, answers, count, money, note, show_table
+from cost_tracker.progress import bars, megabytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -22,32 +24,13 @@ _SHOWN = 5
 
 
 class Bars:
-    """A bar for reading and one for sending, with rate and time left; nothing where stderr is no terminal."""
+    """A bar for reading and one for sending; `quiet` ones are not seen."""
 
-    def __init__(self) -> None:
-        from rich.progress import (  # noqa: PLC0415 - not for `--help`
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        rows = (
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-            TextColumn("{task.fields[rate]} events/s"), TimeRemainingColumn(),
-        )  # fmt: skip
-        self._bars: dict[str, Progress] = {
-            "reading": Progress(*columns, console=messages(), transient=True),
-            "sending": Progress(*rows, console=messages(), transient=True),
-        }
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._bars = {"reading": bars("MB", 1, quiet=quiet), "sending": bars("events", quiet=quiet)}
         self._shown: Progress | None = None
         self._task: TaskID | None = None
+        self._done = 0
 
     def __enter__(self) -> Self:
         return self
@@ -58,16 +41,16 @@ class Bars:
     def begin(self, what: str, whole: int) -> None:
         """Show the bar of this part."""
         self._stop()
-        self._shown = self._bars[what]
-        self._task = self._shown.add_task(what, total=whole, rate="?")
+        self._shown, self._done = self._bars[what], 0
+        self._task = self._shown.add_task(what, total=whole, amount=0)
         self._shown.start()
 
     def advance(self, done: int) -> None:
         """Move it on."""
+        self._done += done
         if self._shown is not None and self._task is not None:
-            self._shown.advance(self._task, done)
-            speed = self._shown.tasks[-1].speed
-            self._shown.update(self._task, rate="?" if speed is None else count(int(speed)))
+            amount = megabytes(self._done) if self._shown is self._bars["reading"] else self._done
+            self._shown.update(self._task, completed=self._done, amount=amount)
 
     def _stop(self) -> None:
         if self._shown is not None:
@@ -92,8 +75,9 @@ def as_json(report: Report, *, dry_run: bool) -> dict[str, Any]:
         "created": sent.created if sent else 0,
         "already_there": sent.already if sent else 0,
         "revised": sent.revised if sent else 0,
-        "rejected": sent.rejected if sent else 0,
-        "reasons": dict(sent.reasons) if sent else {},
+        "rejected": report.rejected,
+        "reasons": dict(report.refused) | (dict(sent.reasons) if sent else {}),
+        "notes": dict(report.noted),
         "unpriced": dict(sent.unpriced) if sent else {},
         "accounts_made": report.accounts,
     }
@@ -116,15 +100,14 @@ def show(report: Report, *, dry_run: bool) -> None:
             ("Would be created" if dry_run else "Created", count(sent.created)),
             ("Already there", count(sent.already)),
         ]
+        rows += [("  of these with other words, which stay", count(sent.differing))] if sent.differing else []
         rows += [("Replaced by a fuller version", count(sent.revised))] if sent.revised else []
         rows += [("Without a price", count(sent.unpriced.total()))] if sent.unpriced else []
-        rows += [("Rejected", count(sent.rejected))] if sent.rejected else []
         rows += [("Cost", money(sent.cost))] if dry_run else []
-    megabytes = report.bytes / 1e6
-    pace = f", {megabytes / report.seconds:,.0f} MB/s" if report.seconds and megabytes >= 1 else ""
-    title = (
-        f"Import{' (dry run, nothing stored)' if dry_run else ''}: {megabytes:,.1f} MB in {report.seconds:.1f} s{pace}"
-    )
+    rows += [("Rejected", count(report.rejected))] if report.rejected else []
+    size = megabytes(report.bytes)
+    pace = f", {size / report.seconds:,.0f} MB/s" if report.seconds and size >= 1 else ""
+    title = f"Import{' (dry run, nothing stored)' if dry_run else ''}: {size:,.1f} MB in {report.seconds:.1f} s{pace}"
     show_table(answers(), title, ("", ""), rows)
     _say(report)
 
@@ -132,15 +115,16 @@ def show(report: Report, *, dry_run: bool) -> None:
 def _say(report: Report) -> None:
     for name in report.accounts:
         answer(f"The account {name} was made for this usage; it is not polled, so its figures are estimates.")
-    for line in report.notes:
-        answer(line)
+    for what, rows in report.noted.items():
+        answer(f"{what}: {count(rows)}.")
     if report.sent:
         for model, rows in report.sent.unpriced.most_common(_SHOWN):
             near = report.sent.warnings.get(model, "")
             hint = f"; did you mean {near}" if near else "; `cost-tracker models price` sets one."
             note(f"No price is known for {model} ({count(rows)} events){hint}")
-        for reason, rows in report.sent.reasons.most_common(_SHOWN):
-            note(f"Rejected {count(rows)}: {reason}")
+    reasons = report.refused + (report.sent.reasons if report.sent else Counter())
+    for reason, rows in reasons.most_common(_SHOWN):
+        note(f"Rejected {count(rows)}: {reason}")
     for problem in report.unreadable[:_SHOWN]:
         note(f"Cannot be read: {problem}")
     if report.unknown:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +26,8 @@ WRAPPED = "nested"  # the same response inside of a progress line
 KNOWN = "imported before"
 
 _LONGEST_ID = 200
+_NUL = b"\\u0000"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Unit(NamedTuple):
@@ -75,10 +79,20 @@ class Reading:
     units: list[Unit] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, int] = field(default_factory=dict)
 
     def skip(self, reason: str, count: int = 1) -> None:
         """Count lines that are no usage although they look like it."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
+
+    def note(self, what: str) -> None:
+        """Count what was kept, but on an assumption that the reader should know."""
+        self.noted[what] = self.noted.get(what, 0) + 1
+
+    def refuse(self, reason: str) -> None:
+        """Count a row that is usage and cannot be understood."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count copies."""
@@ -97,9 +111,27 @@ def short(text: str) -> str:
 
 def rows_of(rows: Iterable[Mapping[str, object]]) -> bytes:
     """Return rows as a unit holds them, fields without a value left out."""
-    return b",".join(
-        orjson.dumps({name: value for name, value in row.items() if value is not None and value != ""}) for row in rows
-    )
+    given = [{name: value for name, value in row.items() if value is not None and value != ""} for row in rows]
+    try:
+        made = b",".join(orjson.dumps(row, default=_decimal) for row in given)
+    except orjson.JSONEncodeError:  # half a surrogate pair
+        made = _NUL
+    return b",".join(orjson.dumps(_storable(row), default=_decimal) for row in given) if _NUL in made else made
+
+
+def _storable(value: object) -> object:
+    """Return a value without the characters that Postgres has no form for."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else value
+
+
+def _decimal(value: object) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise TypeError
 
 
 def single(event_id: str, row: Mapping[str, object], at: str, total: int) -> Unit:

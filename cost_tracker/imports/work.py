@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from cost_tracker.client import ApiError
 from cost_tracker.imports.dedupe import Pool
@@ -19,7 +19,7 @@ from cost_tracker.imports.send import Sender
 from shared.core.projects import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from cost_tracker.client import Client
     from cost_tracker.imports.dedupe import Stored
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from cost_tracker.imports.scan import Read
     from cost_tracker.imports.send import Sent, Taken
     from cost_tracker.imports.state import State
-    from cost_tracker.imports.units import Terms, Unit
+    from cost_tracker.imports.units import Reading, Terms, Unit
+
+    Ask: TypeAlias = Callable[[Terms, str], tuple[Reading, str]]
 
 _WITNESS = "witness"
+_ASKED = "asked until"
 
 
 class Progress(Protocol):
@@ -65,15 +68,30 @@ class Report:
     skipped: Counter[str] = field(default_factory=Counter)
     unknown: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
     accounts: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
     sent: Sent | None = None
     seconds: float = 0.0
 
     @property
     def is_empty(self) -> bool:
         """Whether there was nothing to import."""
-        return not self.kept and self.sent is None
+        return not self.kept and not self.refused
+
+    @property
+    def rejected(self) -> int:
+        """How many rows are usage and did not get into the ledger."""
+        return self.refused.total() + (self.sent.rejected if self.sent else 0)
+
+    def add(self, reading: Reading, begin: int = 0) -> None:
+        """Take in the counts of what was read from the byte `begin` on."""
+        self.bytes += reading.end - begin
+        self.lines += reading.lines
+        self.dropped.update(reading.dropped)
+        self.skipped.update(reading.skipped)
+        self.refused.update(reading.refused)
+        self.noted.update(reading.noted)
 
 
 def find_new(state: State, targets: Sequence[Target], terms: Terms) -> Plan:
@@ -96,7 +114,14 @@ def is_same_ledger(state: State, client: Client) -> bool:
 
 
 def run(
-    client: Client, state: State, found: Plan, terms: Terms, *, dry_run: bool = False, progress: Progress | None = None
+    client: Client,
+    state: State,
+    found: Plan,
+    terms: Terms,
+    *,
+    ask: Ask | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
 ) -> Report:
     """Import what `found` says is new. Stopped at any moment and run again, it ends as if it had not been stopped.
 
@@ -105,12 +130,15 @@ def run(
         state: what was imported before.
         found: see `find_new`.
         terms: the caller's.
+        ask: a source that is no file: given the terms and what its last call left as a note, it returns a reading and
+            the next note.
         dry_run: ask the tracker what it would do; nothing is stored or remembered.
         progress: is told how far it is.
 
     Raises:
         ApiError: the tracker refuses what is asked, such as for its key.
         UnreachableError: it does not answer; what it answered before is kept.
+        CostTrackerError: `ask` failed; nothing was sent.
     """
     began = time.monotonic()
     shown = progress or Silent()
@@ -119,6 +147,11 @@ def run(
         terms = _prepared(client, found, terms, report, dry_run=dry_run)
         pool = Pool()
         pool.add(state.refused())
+        asked = ""
+        if ask is not None:
+            answered, asked = ask(terms, state.note(_ASKED))
+            pool.add(answered.units)
+            report.add(answered)
         read = list(_read(found, terms, pool, report, shown))
         winners = sorted(pool.settle(state.stored(pool.groups())), key=lambda winner: winner.unit.at)
         report.dropped.update(pool.dropped)
@@ -135,6 +168,8 @@ def run(
             if sender.sent.last and not dry_run:
                 state.save_note(_WITNESS, "{} {}".format(*sender.sent.last))
         if not dry_run:
+            if asked:
+                state.save_note(_ASKED, asked)
             state.save_files([state_of(piece, end, terms.since, is_held=is_held) for piece, end, is_held in read])
     report.seconds = time.monotonic() - began
     return report
@@ -181,10 +216,7 @@ def _read(found: Plan, terms: Terms, pool: Pool, report: Report, shown: Progress
             report.unreadable.append(problem)
             continue
         pool.add(reading.units)
-        report.bytes += reading.end - piece.begin
-        report.lines += reading.lines
-        report.dropped.update(reading.dropped)
-        report.skipped.update(reading.skipped)
+        report.add(reading, piece.begin)
         yield piece, reading.end, reading.is_held
 
 
