@@ -42,8 +42,10 @@ def write(source: Path, target: BinaryIO, metadata: Mapping[str, object]) -> int
     )
     rows = 0
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for batch in _batches(source, {field.name: field.type for field in schema}):
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+        # Arrow reads no wide decimals from CSV, but makes them of texts.
+        read = {field.name: pa.string() if pa.types.is_decimal256(field.type) else field.type for field in schema}
+        for batch in _batches(source, read):
+            writer.write_batch(batch.cast(schema))
             rows += batch.num_rows
     return rows
 

@@ -64,7 +64,8 @@ def service(environ: dict[str, str]) -> Iterator[LocalService]:
 def cli(
     service: LocalService, environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Cli:
-    assert service
+    """Commands over the database of the service."""
+    del service
     return Cli(capsys, monkeypatch, environ)
 
 
