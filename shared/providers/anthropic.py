@@ -14,15 +14,15 @@ from shared.errors import CursorRefusedError, MalformedResponseError, ProviderEr
 from shared.providers.anthropic_rows import CostRow, UsageRow, UsageRowWithSpeed, charged, counted
 from shared.providers.base import Bucket, Name, Owner, Page, Row, Stream, Window
 from shared.providers.http import Budget, JsonClient, Service
+from shared.providers.listing import listed
 from shared.providers.payload import Instant, Payload, Text, bucket_fault, check_window, read
-from shared.providers.spec import KeySetting, ProviderSpec
+from shared.providers.spec import KeySetting, ProviderSpec, WrongKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 API_VERSION = "2023-06-01"
 SPEED_BETA = "fast-mode-2026-02-01"
-MAX_NAME_PAGES = 100
 _TOKEN_REFUSALS = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.GONE})
 
 # Usage trails by about 5 minutes, costs by up to a day (the report's own pages).
@@ -113,20 +113,11 @@ class Anthropic:
         return tuple(found.values())
 
     def _listed(self, path: str, *options: tuple[str, str]) -> Iterator[_Named]:
-        after: list[tuple[str, str]] = []
-        seen: set[str] = set()
-        for _ in range(MAX_NAME_PAGES):
-            page = read(_NameList, self._client.get(path, [("limit", "1000"), *options, *after]), _source(path))
-            yield from page.data
-            if not page.has_more:
-                return
-            if not page.last_id or page.last_id in seen:
-                raise MalformedResponseError(
-                    f"{_source(path)} promises more but its last_id is missing or was given before."
-                )
-            seen.add(page.last_id)
-            after = [("after_id", page.last_id)]
-        raise MalformedResponseError(f"{_source(path)} has not ended after {MAX_NAME_PAGES} pages.")
+        def page(last: str | None) -> _NameList:
+            after = [] if last is None else [("after_id", last)]
+            return read(_NameList, self._client.get(path, [("limit", "1000"), *options, *after]), _source(path))
+
+        return listed(page, _source(path))
 
     def fetch(self, stream: Stream, window: Window, cursor: str | None) -> Page:
         """Read one page of a report; see `Provider.fetch`."""
@@ -151,14 +142,14 @@ class Anthropic:
 
         report = read(_Report, self._client.get(path, query, headers, refusal), _source(path))
         rows = tuple(self._rows(stream, window, report))
-        listed = (report.data[0].starting_at, report.data[-1].ending_at) if report.data else None
+        span = (report.data[0].starting_at, report.data[-1].ending_at) if report.data else None
         if not report.has_more:
-            return Page(rows, None, listed)
+            return Page(rows, None, span)
         if not report.next_page or report.next_page == cursor:
             raise MalformedResponseError(
                 f"{_source(path)} promises more but its next_page is missing or was given before."
             )
-        return Page(rows, report.next_page, listed)
+        return Page(rows, report.next_page, span)
 
     def _rows(self, stream: Stream, window: Window, report: _Report) -> Iterator[Row]:
         source = _source(_PATHS[stream.name])
@@ -215,5 +206,12 @@ SPEC = ProviderSpec(
     key_needed=(
         "Anthropic's reports need an Admin key (sk-ant-admin01-...), which an admin of the organisation creates in the "
         "Console; ordinary keys (sk-ant-api03-...) and personal accounts are refused."
+    ),
+    wrong_keys=(
+        WrongKey("sk-ant-api", "an ordinary API key of Anthropic"),
+        WrongKey("sk-ant-oat", "the token of a Claude subscription"),
+        WrongKey("sk-or-", "a key of OpenRouter"),
+        WrongKey("sk-proj-", "a project key of OpenAI"),
+        WrongKey("sk-admin-", "an Admin key of OpenAI"),
     ),
 )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Json = Mapping[str, Any]
 
+# The option that every account may have, whoever its provider is: an address of its own.
+BASE_URL = "base_url"
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -50,7 +53,8 @@ class Bucket:
     """A provider's figure for one interval and one combination of dimensions.
 
     `dimensions` identify the bucket inside its interval. Usage streams fill `usage`; bill streams fill `amount`
-    (USD, exact). `charge` is the bill's own class (`tokens`, `web_search`, `code_execution`, ...).
+    (USD, exact). `charge` is the bill's own class (`tokens`, `web_search`, `code_execution`, ...); on a usage bucket it
+    says that the bill charges what is counted here, so that it has no price of its own.
     """
 
     start: datetime
@@ -95,7 +99,8 @@ class Stream:
 
     `grain` is the bucket width that windows are aligned to; `lag` is how long after the fact the provider's figures
     are settled; `is_bill` says that its buckets carry money rather than counts; `splits_buckets` that one interval
-    may go on in the next page, where for all others a page that goes back in time is nonsense.
+    may go on in the next page and that pages may come in any order, where for all others a page that goes back in
+    time is nonsense; `may_be_absent` that not every account has this report, which is then no failure.
     """
 
     name: str
@@ -103,6 +108,7 @@ class Stream:
     lag: timedelta
     is_bill: bool = False
     splits_buckets: bool = False
+    may_be_absent: bool = False
 
 
 class Provider(Protocol):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
+from shared.core.money import normalise
 from shared.core.usage import MAX_COUNT
 from shared.errors import MalformedResponseError
 
@@ -24,6 +25,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The exponent is how Python spells tiny numbers (str(Decimal("0.0000000")) is "0E-7"); no amount of cents needs a
 # positive one.
 _AMOUNT = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,60})?(?:[eE]-[0-9]{1,4})?")
+# Decimal128 text: as above, and with a sign where it does scale up (`1E+2`).
+_DECIMAL128 = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,60})?(?:[eE]-[0-9]{1,4}|E\+[0-9]{1,2})?")
+_LAST_DECIMAL = Decimal(1).scaleb(-MAX_DECIMALS)
+_ROUNDING = Context(prec=MAX_WHOLE_DIGITS + MAX_DECIMALS + 1, rounding=ROUND_HALF_EVEN)
 
 
 class Payload(BaseModel):
@@ -59,6 +64,27 @@ def usd_from_cents(value: object) -> Decimal:
     return amount
 
 
+def usd(value: object) -> Decimal:
+    """Return USD of a JSON number (int or Decimal) or of decimal text, without zeros at the end; zero is `0`.
+
+    Exact to 30 decimals, which is what the ledger keeps; text of 34 significant digits may have more and is rounded
+    there, half to even.
+
+    Raises:
+        ValueError: anything else (an object, NaN, Infinity), or 10^15 USD and more.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        raise ValueError("an amount must be a number or a decimal string")  # noqa: TRY004 - pydantic reports ValueError
+    if isinstance(value, str) and not _DECIMAL128.fullmatch(value):
+        raise ValueError("an amount must be a number or a decimal string")
+    amount = Decimal(value)
+    if not amount:
+        return Decimal(0)
+    if not amount.is_finite() or amount.adjusted() >= MAX_WHOLE_DIGITS:
+        raise ValueError("an amount is out of range")
+    return normalise(amount.quantize(_LAST_DECIMAL, context=_ROUNDING))
+
+
 def instant(value: object) -> datetime:
     """Return UTC of an RFC 3339 string with a zone.
 
@@ -79,9 +105,25 @@ def instant(value: object) -> datetime:
         raise ValueError("a time is out of range") from exc
 
 
+def unix_second(value: object) -> datetime:
+    """Return UTC of whole seconds since 1970.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("a time must be whole seconds since 1970")  # noqa: TRY004 - pydantic reports ValueError
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, OSError, ValueError) as exc:
+        raise ValueError("a time is out of range") from exc
+
+
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Instant = Annotated[datetime, PlainValidator(instant)]
+UnixSecond = Annotated[datetime, PlainValidator(unix_second)]
+Usd = Annotated[Decimal, PlainValidator(usd)]
 UsdFromCents = Annotated[Decimal, PlainValidator(usd_from_cents)]
 
 

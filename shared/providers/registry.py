@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.providers import anthropic
+from shared.providers import anthropic, openai
 
 if TYPE_CHECKING:
     from shared.providers.spec import ProviderSpec
 
 REGISTRY: dict[str, ProviderSpec] = {
     "anthropic": anthropic.SPEC,
+    "openai": openai.SPEC,
 }

@@ -30,6 +30,20 @@ def known(
     return {(row["bucket_start"], row["key"]): row for row in rows}
 
 
+def first(
+    connection: Connection, account_id: int, streams: Sequence[str], start: datetime, end: datetime
+) -> datetime | None:
+    """Return where the first bucket of these streams starts in `[start, end)`, None if there is none."""
+    row = connection.execute(
+        """
+        SELECT min(bucket_start) AS first FROM buckets
+        WHERE account_id = %s AND stream = ANY(%s) AND bucket_start >= %s AND bucket_start < %s
+        """,
+        [account_id, list(streams), start, end],
+    ).fetchone()
+    return None if row is None else row["first"]
+
+
 def insert(connection: Connection, records: Sequence[Record]) -> dict[tuple[datetime, str], int]:
     """Store new buckets and return their ids by (start, key)."""
     rows = connection.execute(

@@ -128,6 +128,7 @@ class _Collector:
     plan: Plan
     remaining: Callable[[], float]
     progress: Callable[[Progress], None]
+    refused: list[ProviderError] = field(default_factory=list)
 
     def run(self) -> AccountReport:
         provider = self.source.provider
@@ -140,8 +141,7 @@ class _Collector:
             self._check_time()
             self._check_owner(account)
             mapper = self._mapper(account)
-            for stream in provider.streams:
-                self._stream(account, stream, mapper, report)
+            self._streams(account, mapper, report)
         except (_OutOfTimeError, SupersededError) as stop:
             report.status = "partial"
             report.error = str(stop) or "Out of time: the pages read are kept and the next run continues from them."
@@ -176,6 +176,18 @@ class _Collector:
         names = self.database.run(lambda c: accounts.names(c, account.id))
         rules = self.database.run(projects.rules)
         return Mapper(account.id, self.source.provider.name, names, rules, self.prices, self.plan.now)
+
+    def _streams(self, account: Account, mapper: Mapper, report: AccountReport) -> None:
+        """Read one report after the other; one that is refused leaves the others to be read before it is told."""
+        for stream in self.source.provider.streams:
+            try:
+                self._stream(account, stream, mapper, report)
+            except (CredentialError, MalformedResponseError, ProviderUnavailableError):
+                raise
+            except ProviderError as error:
+                self.refused.append(error)
+        if self.refused:
+            raise self.refused[0]
 
     def _stream(self, account: Account, stream: Stream, mapper: Mapper, report: AccountReport) -> None:
         held = self.database.run(lambda c: collection.take_over(c, account.id, stream.name))
@@ -227,7 +239,7 @@ class _Collector:
             reached = page.rows[-1].end if page.rows and page.next_cursor else window.end
             done = (reached - window.start) / (window.end - window.start)
             self.progress(Progress(self.source.account, stream.name, held.pages, done))
-        if held.listed_end is None and not stream.is_bill:
+        if held.listed_end is None and not (stream.is_bill or stream.may_be_absent):
             # Empty intervals are listed too, so an answer without any is not "no usage".
             raise self._nonsense(stream, "lists no interval at all")
         return held
@@ -241,15 +253,18 @@ class _Collector:
         return self.database.run(lambda c: collection.stage(c, held, rows, page.next_cursor, page.listed))
 
     def _merge(self, held: Checkpoint, stream: Stream, mapper: Mapper) -> tuple[Changes, Checkpoint]:
-        if held.listed_end is None:  # a bill without any interval yet
+        if held.listed_end is None:  # a bill without any interval yet, or a report that the account does not have
             return Changes(), self.database.run(lambda c: collection.finish(c, held, None))
         window = _opened(held).start, held.listed_end
         watermark = next_watermark(self.plan, window, held.fetched_at or self.plan.now, held.watermark)
+        # Events are explained by all reports of usage together, so the last one says how far they were read.
+        last = [one for one in self.source.provider.streams if not one.is_bill][-1:]
+        covers = last == [stream] and not self.refused
         # A COMMIT whose answer was lost is tried again and finds the window closed: the first try's word stands.
         done: list[Changes] = []
 
         def attempt(connection: Connection) -> Checkpoint:
-            changes, closed = merge(connection, self.source.provider, stream, held, mapper, watermark)
+            changes, closed = merge(connection, self.source.provider, stream, held, mapper, watermark, covers=covers)
             if changes is not None:
                 done.append(changes)
             return closed
@@ -270,10 +285,11 @@ class _Collector:
 
 def _goes_back(page: Page, held: Checkpoint, stream: Stream) -> bool:
     """Tell whether a page lists intervals that an earlier one has listed: adding them up would bill them twice."""
-    if page.listed is None or held.listed_end is None:
+    if page.listed is None or held.listed_start is None or held.listed_end is None:
         return False
-    allowed = stream.grain if stream.splits_buckets else timedelta(0)
-    return page.listed[0] < held.listed_end - allowed
+    if not stream.splits_buckets:
+        return page.listed[0] < held.listed_end
+    return min(page.listed[1], held.listed_end) - max(page.listed[0], held.listed_start) > stream.grain
 
 
 def _opened(held: Checkpoint) -> Window:

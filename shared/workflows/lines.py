@@ -10,12 +10,12 @@ from shared.core.money import normalise
 from shared.core.pricing import Costs, Rates
 from shared.core.projects import Rule, assign
 from shared.core.sessions import session_type
+from shared.core.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from shared.core.usage import Usage
     from shared.prices.book import PriceBook
     from shared.providers.base import Bucket
 
@@ -35,10 +35,13 @@ class Mapper:
     now: datetime
 
     def line(self, bucket: Bucket) -> tuple[dict[str, Any], Rates | None] | None:
-        """Return the line by column and the rates it was priced by; None for money that usage already explains.
+        """Return the line by column and the rates it was priced by; None where there is nothing to book.
 
-        A usage bucket without a price has cost None. The rates' id is for the caller to fill in.
+        That is money which usage already explains, and units which only the bill counts. A usage bucket without a
+        price has cost None; one whose money is on the bill has cost 0. The rates' id is for the caller to fill in.
         """
+        if bucket.amount is None and bucket.charge is not None:
+            return (self._columns(bucket, Decimal(0), None), None) if bucket.usage != Usage() else None
         if bucket.amount is None:
             priced = self.prices.price(self.provider, bucket.model or "", bucket.start, bucket.usage, bucket.context)
             costs, rates = priced or (None, None)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from contextlib import closing
 from dataclasses import astuple, dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from shared.workflows import attribute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
     from shared.core.pricing import Rates
     from shared.store.collection import Checkpoint
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from shared.workflows.lines import Mapper
 
 _ROWS_AT_ONCE = 2000
+# A span that no coverage touches.
+_NO_TIME = (datetime(1970, 1, 1, tzinfo=UTC),) * 2
 
 
 @dataclass(slots=True)
@@ -63,29 +65,32 @@ def merge(
     held: Checkpoint,
     mapper: Mapper,
     watermark: datetime | None,
+    *,
+    covers: bool = True,
 ) -> tuple[Changes | None, Checkpoint]:
     """Bring the stored buckets of the open window to what its pages say, and close it.
 
     Every page of the window was read: a stored bucket that no page mentions is gone at the provider too, as long as
-    it lies in the span that the pages listed. Returns what changed and the closed checkpoint; what changed is None
-    where the window is closed already.
+    it lies in the span that the pages listed. `covers` says that with this window the account's reports were all read
+    for its span. Returns what changed and the closed checkpoint; what changed is None where the window is closed
+    already.
     """
     now = collection.lock(connection, held)
     if now.window_start is None or held.listed_start is None or held.listed_end is None:
         return None, now
     changes = Changes()
     touched: set[datetime] = set()
-    first: datetime | None = None
     # A failure leaves the cursor to the garbage collector, which might close it inside the next transaction.
     with closing(collection.staged(connection, held)) as rows:
         for batch in _batches(provider, stream, rows, held.listed_start, held.listed_end):
             touched |= _apply(connection, stream, held, mapper, batch, changes)
             crash.at("merge:buckets")
-            if batch.snapshots and first is None:
-                first = batch.snapshots[0].bucket.start
     if held.fetched_at is not None and not stream.is_bill:
+        window = (now.window_start, held.listed_end) if covers else _NO_TIME
+        counted = [one.name for one in provider.streams if not one.is_bill]
+        first = buckets.first(connection, held.account_id, counted, *window)
         before, after = accounts.extend_coverage(
-            connection, held.account_id, (now.window_start, held.listed_end), first, held.fetched_at - stream.lag
+            connection, held.account_id, window, first, held.fetched_at - stream.lag
         )
         crash.at("merge:coverage")
         attribute.after_collection(connection, held.account_id, touched, before, after)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared.errors import CursorRefusedError, MalformedResponseError, ProviderError
-from shared.providers.anthropic import COSTS, MAX_NAME_PAGES, USAGE, Anthropic
+from shared.providers.anthropic import COSTS, USAGE, Anthropic
 from shared.providers.base import Stream, Window
+from shared.providers.listing import MAX_NAME_PAGES
 from tests.fixtures.providers.anthropic_answers import (
     DAY,
     EMPTY,
