@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from cost_tracker.imports.units import COPIED, DIRECT, KNOWN, NESTED, REPLAYED, SIDE, WRAPPED, Unit
+from cost_tracker.imports.units import COPIED, COPY, KNOWN, NESTED, REPLAYED, SIDE, WRAPPED, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,11 +86,14 @@ class Pool:
         fresh = []
         for unit in units:
             old = same.get(unit.part)
-            if old is not None and old.total >= unit.total:
+            is_parent = unit.rank > SIDE or (unit.group, unit.part) in self._parents
+            if old is not None and old.total >= unit.total and (old.rank > SIDE or not is_parent):
                 self.dropped[KNOWN] += 1
             else:
-                is_parent = (unit.group, unit.part) in self._parents or (old is not None and old.rank > SIDE)
-                fresh.append(unit._replace(rank=DIRECT) if is_parent else unit)
+                # What turns out to be a parent's is sent again: the ledger knows it, and from now on we do.
+                is_parent = is_parent or (old is not None and old.rank > SIDE)
+                total = max(unit.total, old.total) if old is not None else unit.total
+                fresh.append(unit._replace(rank=max(unit.rank, COPY) if is_parent else unit.rank, total=total))
         direct = [unit for unit in fresh if unit.rank > SIDE]
         named = [unit for unit in direct if unit.part]
         has_direct = bool(direct) or any(old.rank > SIDE for old in before)
