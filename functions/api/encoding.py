@@ -32,20 +32,21 @@ def encode(value: object) -> str:
         TypeError: a value that JSON has no form for, floats included.
         ValueError: a Decimal that is not a number.
     """
-    return jsontext.dumps(_shown(value))
+    return jsontext.dumps(value, _number)
 
 
-def _shown(value: object) -> object:
-    if isinstance(value, Decimal):
-        return _number(value)
-    if isinstance(value, Mapping):
-        return {key: _shown(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_shown(item) for item in value]
-    return value
+def _number(value: Decimal) -> str:
+    text = str(value)
+    # Most amounts were rounded and stripped when they were apportioned: nothing is left to do.
+    whole, point, decimals = text.partition(".")
+    if decimals.isdigit() and len(decimals) <= DECIMALS and decimals[-1] != "0":
+        return text
+    if not point and whole.isdigit():
+        return text
+    return format(_shown(value), "f")
 
 
-def _number(value: Decimal) -> Decimal:
+def _shown(value: Decimal) -> Decimal:
     if not value.is_finite():
         raise ValueError(f"{value} cannot be written as JSON")
     if not isinstance(value, Exact) and value < _TEN_DECIMALS.scaleb(-1) and value > -_TEN_DECIMALS.scaleb(-1):

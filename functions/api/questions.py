@@ -152,10 +152,16 @@ def breakdowns(question: Question, rows: Sequence[reports.Sums], dimensions: Seq
     """Sort sums by period; periods without lines are left out."""
     found: dict[int, Slice] = {}
     for row in rows:
-        slice_ = found.setdefault(row.period, Slice(parts={name: {} for name in dimensions}))
+        slice_ = found.get(row.period)
+        if slice_ is None:
+            slice_ = found[row.period] = Slice(parts={name: {} for name in dimensions})
         if row.dimension is None:
             slice_.totals = row.totals
         else:
-            # Two stored keys may be shown under one name; no line may be lost by that.
-            slice_.parts[row.dimension].setdefault(question.key(row.dimension, row.key), Totals()).add(row.totals)
+            part, key = slice_.parts[row.dimension], question.key(row.dimension, row.key)
+            if key in part:
+                # Two stored keys may be shown under one name; no line may be lost by that.
+                part[key].add(row.totals)
+            else:
+                part[key] = row.totals
     return found

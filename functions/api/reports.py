@@ -157,7 +157,8 @@ def _range_report(request: Request, app: App, connection: Connection, group_by: 
     # A zone may have skipped the only date that was asked for, so there may be no period at all.
     bounds = [periods.span(asked, question.zone).start, *(period.end for period in cut)]
     wanted = (*BREAKDOWNS, "source")
-    found = breakdowns(question, reports.sums(connection, bounds, wanted, question.filters), wanted) if cut else {}
+    rows = reports.sums(connection, bounds, wanted, question.filters, BREAKDOWNS) if cut else []
+    found = breakdowns(question, rows, wanted)
     answered = [found.get(index, Slice()) for index in range(len(cut))]
     total, entries = series(
         [
@@ -181,15 +182,15 @@ def _range_report(request: Request, app: App, connection: Connection, group_by: 
 
 def _figures(connection: Connection, question: Question, period: Period) -> dict[str, Any]:
     """Return the daily shape of one period, coverage included."""
-    totals, parts = _sums(connection, question, period, (*BREAKDOWNS, "source"))
+    totals, parts = _sums(connection, question, period, (*BREAKDOWNS, "source"), BREAKDOWNS)
     sources = counted_sources(parts.pop("source"))
     return {**figures(totals, parts), "coverage": question.coverage(totals, sources)}
 
 
 def _sums(
-    connection: Connection, question: Question, period: Period, wanted: Sequence[str]
+    connection: Connection, question: Question, period: Period, wanted: Sequence[str], only_costs: Sequence[str] = ()
 ) -> tuple[Totals, dict[str, dict[str, Totals]]]:
-    rows = reports.sums(connection, [period.start, period.end], wanted, question.filters)
+    rows = reports.sums(connection, [period.start, period.end], wanted, question.filters, only_costs)
     found = breakdowns(question, rows, wanted).get(0, Slice())
     return found.totals, {name: found.parts.get(name, {}) for name in wanted}
 

@@ -6,7 +6,10 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _encode_text = json.encoder.encode_basestring_ascii
 
@@ -20,8 +23,12 @@ def loads(text: str | bytes) -> Any:  # noqa: ANN401 - JSON is any shape until i
     return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
 
 
-def dumps(value: object) -> str:  # noqa: PLR0911 - one line per type reads best flat
-    """Encode compactly, keys in the order given; Decimals as plain numbers, instants as ISO UTC with `Z`.
+def _plain(number: Decimal) -> str:
+    return format(number, "f")
+
+
+def dumps(value: object, write: Callable[[Decimal], str] = _plain) -> str:  # noqa: PLR0911 - one line per type reads best flat
+    """Encode compactly, keys in the order given; Decimals as `write` does, instants as ISO UTC with `Z`.
 
     Raises:
         TypeError: a value that JSON has no form for, floats included.
@@ -35,11 +42,11 @@ def dumps(value: object) -> str:  # noqa: PLR0911 - one line per type reads best
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return write(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_encode_text(str(key))}:{dumps(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{_encode_text(str(key))}:{dumps(item, write)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(dumps, value)) + "]"
+        return "[" + ",".join([dumps(item, write) for item in value]) + "]"
     if isinstance(value, datetime):
         return f'"{value.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"'
     if isinstance(value, date):

@@ -80,6 +80,8 @@ def normalise(amount: Decimal) -> Decimal:
     if not amount:
         return _ZERO
     stripped = CONTEXT.normalize(amount)
+    if stripped.adjusted() < 1:
+        return stripped  # below ten nothing is written with a positive exponent
     exponent = stripped.as_tuple().exponent
     if isinstance(exponent, int) and exponent > 0:
         return CONTEXT.quantize(stripped, Decimal(1))
@@ -134,8 +136,10 @@ def apportion(parts: Mapping[K, Decimal], whole: Decimal | None = None) -> dict[
         raise ValueError(f"The parts add up to {plain(exact)}, which is not the total {plain(printed)}.")
     floors = {key: part.quantize(DISPLAY_UNIT, rounding=ROUND_FLOOR, context=_ROUNDING) for key, part in parts.items()}
     missing = int(CONTEXT.subtract(printed, total(floors.values())).scaleb(10))
+    if not missing:
+        return {key: normalise(part) for key, part in floors.items()}
     movable = [key for key, part in parts.items() if part] or list(parts)
-    if missing and not movable:
+    if not movable:
         raise ValueError(f"There are no parts to add up to {plain(printed)}.")
     if missing > 0:
         movable.sort(key=lambda key: (floors[key] - parts[key], -abs(parts[key]), str(key)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from shared.core.money import CONTEXT
@@ -37,6 +38,9 @@ COST_CLASSES = {
     "requests": "request_cost",
 }
 UNCLASSIFIED = "unclassified"
+# Shared by all sums without them: a report makes thousands of those.
+_NO_TOKENS: Mapping[str, int] = MappingProxyType(dict.fromkeys(TOKEN_CLASSES, 0))
+_NO_COSTS: Mapping[str, Decimal] = MappingProxyType(dict.fromkeys(COST_CLASSES, Decimal(0)))
 
 
 @dataclass(slots=True)
@@ -45,8 +49,8 @@ class Totals:
 
     cost: Decimal = Decimal(0)
     requests: int = 0
-    tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOKEN_CLASSES, 0))
-    costs: dict[str, Decimal] = field(default_factory=lambda: dict.fromkeys(COST_CLASSES, Decimal(0)))
+    tokens: Mapping[str, int] = field(default_factory=lambda: _NO_TOKENS)
+    costs: Mapping[str, Decimal] = field(default_factory=lambda: _NO_COSTS)
     unpriced_requests: int = 0
     unpriced_tokens: int = 0
 
@@ -68,10 +72,10 @@ class Totals:
         self.requests += other.requests
         self.unpriced_requests += other.unpriced_requests
         self.unpriced_tokens += other.unpriced_tokens
-        for name, count in other.tokens.items():
-            self.tokens[name] += count
-        for name, cost in other.costs.items():
-            self.costs[name] = CONTEXT.add(self.costs[name], cost)
+        if other.tokens is not _NO_TOKENS:
+            self.tokens = {name: count + self.tokens[name] for name, count in other.tokens.items()}
+        if other.costs is not _NO_COSTS:
+            self.costs = {name: CONTEXT.add(cost, self.costs[name]) for name, cost in other.costs.items()}
 
     def token_map(self) -> dict[str, int]:
         """Return tokens by class: the five disjoint ones always, the others when not zero."""

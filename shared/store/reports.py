@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.rows import tuple_row
 
 from shared.core import jsontext
 from shared.core.totals import Totals
@@ -36,6 +38,9 @@ DIMENSIONS = {
 UNASSIGNED = "unassigned"
 _QUARTER = timedelta(minutes=15)
 _ADDED = ("lines", *MEASURES)
+_OTHERS = tuple(name for name in MEASURES if name != "cost")
+_ADDED_NAMES = ", ".join(_ADDED)
+_REST = f"ARRAY[{', '.join(f'sum({name})' for name in _OTHERS)}]"
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in _ADDED)
 
 
@@ -47,8 +52,7 @@ class Filters:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(NamedTuple):
     """Exact sums of one period (by index) and one key of a dimension; dimension and key None for the whole period."""
 
     period: int
@@ -69,21 +73,28 @@ def sums(
     Periods and keys without lines are left out. Of the dimensions in `only_costs` nothing but costs is summed.
     """
     names = {DIMENSIONS[name]: name for name in dimensions}
-    full = ["", *(column for column, name in names.items() if name not in only_costs)]
-    values = {"bounds": list(bounds), "start": bounds[0], "end": bounds[-1], "wanted": ["", *names], "full": full}
+    costs = [column for column, name in names.items() if name in only_costs]
+    full = ["", *(column for column in names if column not in costs)]
+    values = {"bounds": list(bounds), "start": bounds[0], "end": bounds[-1]}
+    values |= {"wanted": ["", *names], "full": full, "costs": costs}
     for query, more in _ways(connection, bounds, list(names), filters):
-        rows = connection.execute(query.encode(), {**values, **more}).fetchall()
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            rows = cursor.execute(query.encode(), {**values, **more}).fetchall()
         # A roll-up by days that is cut anew at this moment answers nothing; the next one knows.
         if rows:
             return [_sums(row, names) for row in rows]
     return []
 
 
-def _sums(row: dict[str, Any], names: Mapping[str, str]) -> Sums:
-    totals = Totals(cost=row["cost"]) if row["requests"] is None else Totals.of_row(row)
-    column = row["dimension"]
-    key = int(row["key"]) if column == "account_id" else row["key"]
-    return Sums(row["period"], names[column], key, totals) if column else Sums(row["period"], None, None, totals)
+def _sums(row: Sequence[Any], names: Mapping[str, str]) -> Sums:
+    period, column, key, cost, others = row
+    if others is None:
+        totals = Totals(cost)
+    else:
+        totals = Totals.of_row({"cost": cost, **dict(zip(_OTHERS, others, strict=True))})
+    if not column:
+        return Sums(period, None, None, totals)
+    return Sums(period, names[column], int(key) if column == "account_id" else key, totals)
 
 
 def _ways(
@@ -105,70 +116,83 @@ def _ways(
 
 def _between(table: str, time: str, columns: Sequence[str], filters: Filters) -> tuple[str, dict[str, Any]]:
     where, values = conditions(time, filters, table)
-    keys = ", ".join(("period", *columns))
-    # Keys are put together first, so that only what is left has to be added up once per dimension.
-    rows = f"""
-        SELECT width_bucket({time}, %(bounds)s::timestamptz[]) - 1 AS {keys}, {_SUMS}
-        FROM {table} WHERE {where} GROUP BY {keys}
-        """
-    return _answer(_apart(rows, columns)), values
+    rows = f"SELECT width_bucket({time}, %(bounds)s::timestamptz[]) - 1 AS period, * FROM {table} WHERE {where}"
+    return _answer(_added(_apart(rows, columns))), values
 
 
 def _by_days(
     plan: Plan, state: State, columns: Sequence[str], filters: Filters, *, is_narrowed: bool
 ) -> tuple[str, dict[str, Any]]:
     """Return the query that adds up whole days, and adds or takes away what periods have more or less."""
-    keys = ", ".join(columns)
-    day = "width_bucket(day, %(marks)s::timestamptz[]) - 1 AS period"
-    whole = "day >= %(first)s AND day < %(last)s"
     narrowed, values = _narrowed(filters, "rollup_day_keys")
-    if is_narrowed:
-        keyed = ", ".join(("period", *columns))
-        rows = f"SELECT {day}, {', '.join((*columns, *_ADDED))} FROM rollup_day_keys WHERE {whole}{narrowed}"
-        rows = _apart(f"SELECT {keyed}, {_SUMS} FROM ({rows}) AS cut GROUP BY {keyed}", columns)
-    else:
-        rows = f"""
-            SELECT {day}, dimension, key, {", ".join(_ADDED)} FROM rollup_day
-            WHERE {whole} AND dimension = ANY(%(wanted)s)
-            """
-    if plan.slices:
-        own, _ = _narrowed(filters, "rollup_quarter")
-        own_keys = "".join(f"{name}, " for name in columns)
-        signed = ", ".join(f"sign * {name} AS {name}" for name in _ADDED)
-        grouped = f"GROUP BY {keys}" if keys else "HAVING count(*) > 0"
-        rest = f"""
-            SELECT period, {own_keys}{signed}
-            FROM unnest(%(lows)s::timestamptz[], %(highs)s::timestamptz[]) WITH ORDINALITY AS slice (low, high, number)
-            CROSS JOIN LATERAL (
-                SELECT {own_keys}{_SUMS} FROM rollup_quarter
-                WHERE slot >= low AND slot < high{own} {grouped}
-            ) AS found
-            JOIN unnest(%(numbers)s::integer[], %(periods)s::integer[], %(signs)s::integer[])
-                AS effect (number, period, sign) USING (number)
-            """
-        rows = f"{rows} UNION ALL {_apart(rest, columns)}"
+    values |= {**plan.values(), "zone": state.zone.key}
     until = "closed_until" if is_narrowed else "cut_until"
     still = f"EXISTS (SELECT FROM rollup_state WHERE zone = %(zone)s AND {until} >= %(last)s)"
-    return _answer(rows, still), {**values, **plan.values(), "zone": state.zone.key}
+    days = f"""
+        SELECT width_bucket(day, %(marks)s::timestamptz[]) - 1 AS period, *
+        FROM {"rollup_day_keys" if is_narrowed else "rollup_day"} WHERE day >= %(first)s AND day < %(last)s{narrowed}
+        """
+    if not (is_narrowed or plan.slices):
+        return f"{_ready(days, 'costs', 'NULL', still)} UNION ALL {_ready(days, 'full', _REST, still)}", values
+    if is_narrowed:
+        days = _apart(days, columns)
+    else:
+        days = f"SELECT period, dimension, key, {_ADDED_NAMES} FROM ({days} AND dimension = ANY(%(wanted)s)) AS whole"
+    more = _slices(columns, filters)
+    return _answer(_added(f"{days} UNION ALL {more}" if plan.slices else days), still), values
 
 
-def _apart(rows: str, columns: Sequence[str]) -> str:
+def _slices(columns: Sequence[str], filters: Filters) -> str:
+    """Return the query of what the slices of a plan do to its periods."""
+    narrowed, _ = _narrowed(filters, "rollup_quarter")
+    cells = f"""
+        SELECT slice.number, cell.*
+        FROM unnest(%(lows)s::timestamptz[], %(highs)s::timestamptz[]) WITH ORDINALITY AS slice (low, high, number)
+        CROSS JOIN LATERAL (SELECT * FROM rollup_quarter WHERE slot >= low AND slot < high{narrowed}) AS cell
+        """
+    return f"""
+        SELECT period, dimension, key, {", ".join(f"sign * {name} AS {name}" for name in _ADDED)}
+        FROM ({_added(_apart(cells, columns, "number"), "number")}) AS slice
+        JOIN unnest(%(numbers)s::integer[], %(periods)s::integer[], %(signs)s::integer[])
+            AS effect (number, period, sign) USING (number)
+        """
+
+
+def _ready(days: str, dimensions: str, others: str, condition: str) -> str:
+    """Return the query that adds up rows of a roll-up that has a dimension in each."""
+    return f"""
+        SELECT period, dimension, key, sum(cost), {others}::numeric[]
+        FROM ({days} AND dimension = ANY(%({dimensions})s)) AS apart WHERE {condition}
+        GROUP BY period, dimension, key HAVING sum(lines) <> 0
+        """
+
+
+def _apart(rows: str, columns: Sequence[str], by: str = "period") -> str:
     """Return the query that gives each row of another one once per dimension, `''` for the whole."""
     named = ", ".join(("('', '')", *(f"('{name}', {name}::text)" for name in columns)))
+    keys = ", ".join((by, *columns))
+    # Keys are put together first, so that only what is left has to be added up once per dimension.
     return f"""
-        SELECT period, dimension, key, {", ".join(_ADDED)} FROM ({rows}) AS found
+        SELECT {by}, dimension, key, {_ADDED_NAMES}
+        FROM (SELECT {keys}, {_SUMS} FROM ({rows}) AS cell GROUP BY {keys}) AS found
         CROSS JOIN LATERAL (VALUES {named}) AS named (dimension, key)
         """
 
 
-def _answer(rows: str, condition: str = "true") -> str:
-    """Return the query that adds up `period, dimension, key` and sums; costs only but for dimensions in `full`."""
-    others = ", ".join(f"sum({name}) FILTER (WHERE is_full) AS {name}" for name in MEASURES if name != "cost")
+def _added(rows: str, by: str = "period") -> str:
+    """Return the query that adds up rows by dimension and key; but for dimensions in `full`, lines and costs only."""
+    others = ", ".join(f"sum({name}) FILTER (WHERE is_full) AS {name}" for name in _OTHERS)
     return f"""
-        SELECT period, dimension, key, sum(cost) AS cost, {others}
+        SELECT {by}, dimension, key, sum(lines) AS lines, sum(cost) AS cost, {others}
         FROM (SELECT *, dimension = ANY(%(full)s::text[]) AS is_full FROM ({rows}) AS apart) AS marked
-        WHERE {condition} GROUP BY period, dimension, key HAVING sum(lines) <> 0
+        GROUP BY {by}, dimension, key
         """
+
+
+def _answer(rows: str, condition: str = "true") -> str:
+    """Return the query for what `sums` reads: period, dimension, key, cost and the other measures or NULL."""
+    others = f"CASE WHEN requests IS NOT NULL THEN ARRAY[{', '.join(_OTHERS)}] END"
+    return f"SELECT period, dimension, key, cost, {others} FROM ({rows}) AS added WHERE lines <> 0 AND {condition}"
 
 
 def conditions(time: str, filters: Filters, table: str) -> tuple[str, dict[str, Any]]:
