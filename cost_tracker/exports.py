@@ -18,7 +18,7 @@ from shared.errors import CostTrackerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     from cost_tracker.client import Client
 
@@ -45,7 +45,7 @@ class Format:
 
     asked: str
     join: Callable[[Iterable[Iterable[bytes]]], Iterator[bytes]]
-    convert: Callable[[Client, Path, BinaryIO, Mapping[str, object]], None] | None = None
+    convert: Callable[[Client, Path, BinaryIO, Mapping[str, Any]], None] | None = None
     mark: bytes = b""
     has_metadata: bool = False
 

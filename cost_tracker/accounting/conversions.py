@@ -15,35 +15,42 @@ if TYPE_CHECKING:
 
     from cost_tracker.client import Client
 
-# Filters, `tz`, and the dates `start` and `end` of an export; None where it has none.
-Asked = dict[str, Any]
 
-
-def to_parquet(client: Client, source: Path, target: BinaryIO, _asked: Mapping[str, object]) -> None:
+def to_parquet(client: Client, source: Path, target: BinaryIO, _asked: Mapping[str, Any]) -> None:
     """Write a FOCUS CSV as Parquet, its metadata in the footer."""
     from cost_tracker.accounting import parquet  # noqa: PLC0415 - not for `--help`
 
     parquet.write(source, target, focus_metadata(client))
 
 
-def to_workbook(client: Client, source: Path, target: BinaryIO, asked: Mapping[str, object]) -> None:
+def to_workbook(client: Client, source: Path, target: BinaryIO, asked: Mapping[str, Any]) -> None:
     """Write a CSV of ledger lines as a workbook, days in the zone that the tracker reports in."""
-    from cost_tracker.accounting import workbook  # noqa: PLC0415 - not for `--help`
+    from cost_tracker.accounting import usage_workbook  # noqa: PLC0415 - not for `--help`
 
-    report = client.get("/costs/range", tz=asked.get("tz"))
+    zone, about, _ = circumstances(client, asked)
+    usage_workbook.write(source, target, zone, about)
+
+
+def circumstances(client: Client, asked: Mapping[str, Any]) -> tuple[ZoneInfo, dict[str, str], bool]:
+    """Return the zone of an export's days, what to say of it, and whether it is the demo's.
+
+    `asked` are its filters, `tz`, and the dates `start` and `end`, None where it has none.
+    """
+    report = client.get("/costs/range", tz=asked["tz"])
+    is_demo = bool(report["coverage"].get("demo"))
     about = {
         "From": str(asked["start"] or "the beginning"),
         "Until": str(asked["end"] or "now"),
         "Days of": report["tz"],
         "Exported": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "Tracker": f"{client.address}{' (demo figures)' if report['coverage'].get('demo') else ''}",
+        "Tracker": f"{client.address if client.is_remote else 'this machine'}{', demo figures' if is_demo else ''}",
         **{
-            name.replace("_", " ").capitalize(): ", ".join(map(str, values))
+            name.replace("_", " ").capitalize(): ", ".join(values)
             for name, values in asked.items()
             if isinstance(values, list)
         },
     }
-    workbook.write(source, target, ZoneInfo(report["tz"]), about)
+    return ZoneInfo(report["tz"]), about, is_demo
 
 
 def focus_metadata(client: Client) -> dict[str, Any]:

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 Line: TypeAlias = dict[str, str]
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
-# The export writes a quote before these, for spreadsheets that would run them.
+# What a CSV for spreadsheets writes a quote before.
 _GUARDED = ("'=", "'+", "'-", "'@", "'\t", "'\r")
-_NEVER_RUN = ("tags", "metadata", "raw_data")
 
 
 @dataclass(slots=True)
@@ -49,16 +48,17 @@ class Sums:
 
 
 def read(source: Path) -> Iterator[Line]:
-    """Yield the lines of a CSV export, oldest or newest first as they are there, texts as they were sent."""
+    """Yield the lines of a CSV export in its order, as they are written there."""
     csv.field_size_limit(sys.maxsize)  # a provider's row may be longer than the 128 kB that Python expects
     with source.open(newline="", encoding="utf-8-sig") as file:
-        for line in csv.DictReader(file):
-            for name, text in line.items():
-                if text.startswith(_GUARDED) and name not in _NEVER_RUN:
-                    line[name] = text[1:]
-            yield line
+        yield from csv.DictReader(file)
 
 
 def instant(line: Line, zone: ZoneInfo) -> datetime:
     """Return when a line was recorded, in a zone."""
     return datetime.fromisoformat(line["recorded_at"]).astimezone(zone)
+
+
+def unguarded(text: str) -> str:
+    """Return a text of a CSV for spreadsheets as it was before a quote was written before it."""
+    return text[1:] if text.startswith(_GUARDED) else text

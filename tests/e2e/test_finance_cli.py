@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -147,3 +149,58 @@ def test_parquet_has_every_digit(cli: Cli, tmp_path: Path) -> None:
                 assert (value or "") == text
     assert DIGITS in table["ListCost"].to_pylist()
     assert jsontext.loads(table.schema.metadata[b"focus"])["DataGenerator"]
+
+
+def booked(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
+
+
+def test_every_dollar_is_handed_out_once(cli: Cli, service: LocalService, tmp_path: Path) -> None:
+    def export(name: str, *more: str) -> Any:  # noqa: ANN401 - decoded JSON
+        return cli.json("export", "--since-last", "--output", str(tmp_path / name), *more)
+
+    until = (TODAY - timedelta(days=30)).date().isoformat()
+    first = export("first.csv", "--end-date", until)
+    assert (first["corrections"], first["new"]) == (0, len(booked(tmp_path / "first.csv")))
+    export("second.xlsx")
+    nothing = cli("export", "--since-last", "--output", str(tmp_path / "nothing.csv"))
+    assert (nothing.code, nothing.out, (tmp_path / "nothing.csv").exists()) == (3, "", False)
+    with Client(http=service.tracker.client()) as client:
+        records = client.get("/api/usage", limit=100)["data"]
+        wrong = next(row["id"] for row in records if row["model"] == "gpt-4o")
+        entry = next(row["id"] for row in records if row["source"] == "manual")
+        client.post(f"/api/usage/{wrong}/void", {"reason": "twice"})
+        client.put(f"/api/usage/manual/{entry}", {"cost": 10})
+        client.post("/api/usage", [an_event(40, project="Late"), an_event(2)])
+    third = export("third.csv")
+    rows = booked(tmp_path / "third.csv")
+    assert (third["new"], third["corrections"]) == (1, 3)
+    by_project = {(row["change"], row["project"], row["model"]): row for row in rows}
+    late = by_project["correction", "Late", "claude-3-5-sonnet"]
+    assert (late["cost_usd"], late["booked_usd"], late["total_usd"], late["requests"]) == (
+        "0.01575",
+        "0",
+        "0.01575",
+        "1",
+    )
+    entry_row = next(row for row in rows if row["provider"] == "perplexity")
+    assert [entry_row[name] for name in ("cost_usd", "booked_usd", "total_usd")] == ["-2.5", "12.5", "10"]
+    sheet = openpyxl.load_workbook(tmp_path / "second.xlsx")
+    assert sheet.sheetnames == ["Summary", "By month", "To book"]
+    heading, *to_book = sheet["To book"].values
+    second = sum(Decimal(str(row[heading.index("cost_usd")])) for row in to_book)
+    handed = sum(Decimal(row["cost_usd"]) for name in ("first.csv", "third.csv") for row in booked(tmp_path / name))
+    with Client(http=service.tracker.client()) as client:
+        lines = jsontext.loads(b"".join(client.download("/api/usage/export", format="json")))
+    assert handed + second == sum(row["cost_usd"] for row in lines if row["cost_usd"] is not None)
+
+
+def test_books_are_asked_for_with_a_file_and_a_form(cli: Cli, tmp_path: Path) -> None:
+    assert cli("export", "--since-last").code == 2
+    assert cli("export", "--since-last", "--output", str(tmp_path / "x.jsonl")).code == 2
+    path = str(tmp_path / "x.csv")
+    assert cli("export", "--since-last", "--output", path, "--project", "PeakPaws").code == 0
+    refused = cli("export", "--since-last", "--output", path)
+    assert (refused.code, "other books" in refused.err) == (1, True)
+    others = cli("export", "--since-last", "--books", "all", "--output", path)
+    assert (others.code, others.out.startswith(f"{path}: ")) == (0, True)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cost_tracker.accounting import parquet, workbook
+from cost_tracker.accounting import parquet, usage_workbook
 from shared.core.focus import rows
 from shared.core.focus_columns import FOCUS_1_2
 from shared.store.records import COLUMNS
@@ -91,7 +91,7 @@ def line_file(path: Path, count: int, **fields: str) -> Path:
 
 def opened(source: Path, **more: int) -> openpyxl.Workbook:
     held = io.BytesIO()
-    workbook.write(source, held, UTC, {"From": "the beginning"}, **more)
+    usage_workbook.write(source, held, UTC, {"From": "the beginning"}, **more)
     return openpyxl.load_workbook(held)
 
 
