@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from contextlib import contextmanager
@@ -149,7 +150,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
     except ImportError as error:
         raise OSError("zstd archives need pyarrow; install it, or unpack the file") from error
     with pa.OSFile(path) as packed, pa.CompressedInputStream(packed, "zstd") as unpacked:
-        yield unpacked
+        yield io.BytesIO(unpacked.read())
 
 
 def _cost(cost: Any, tokens: int) -> float | int | None:  # noqa: ANN401 - JSON of any shape

@@ -48,7 +48,8 @@ def rows_in(path: str, reading: Reading, *, exact: bool = False) -> Iterator[Row
         head = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
         file.seek(0)
         if not head.startswith((b"{", b"[")):
-            yield from _csv(io.TextIOWrapper(file, "utf-8-sig", "replace", newline=""), reading)
+            with io.TextIOWrapper(file, "utf-8-sig", "replace", newline="") as text:
+                yield from _csv(text, reading)
         elif path.lower().endswith(".json") or head.startswith(b"["):
             yield from _array(file.read(), reading, exact=exact)
         elif exact:
