@@ -16,6 +16,9 @@ from psycopg.conninfo import make_conninfo
 from shared.store.database import Connection, Database, connect
 from shared.store.migrate import migrate
 
+# Failures of these comparisons show both sides.
+pytest.register_assert_rewrite("tests.machine.checks", "tests.machine.world")
+
 _HOME = "COST_TRACKER_TEST_HOME"
 _TEMPLATE = "tracker_template"
 
