@@ -81,12 +81,17 @@ class PriceBook:
             return self._overridden(model, override, at, context or PriceContext())
         return self._published(model, at, context or PriceContext())
 
-    def _overridden(self, model: _Resolved, override: Override, at: datetime, context: PriceContext) -> RateCard:
-        """Return the override's price, spread over tiers and circumstances as the catalogue spreads its own."""
+    def _overridden(self, model: _Resolved, override: Override, at: datetime, context: PriceContext) -> RateCard | None:
+        """Return the override's price, spread over tiers and circumstances as the catalogue spreads its own.
+
+        None where the catalogue knows the model, but no price in these circumstances.
+        """
         standard, asked = self._published(model, at, PriceContext()), self._published(model, at, context)
         own = override_rates(override, model.provider, standard.base if standard else None)
-        if standard is None or asked is None:
+        if standard is None:
             return RateCard(((0, own),))
+        if asked is None:
+            return None
         tiers = tuple((above, in_proportion(own, standard.base, rates)) for above, rates in asked.tiers)
         return RateCard(tiers, asked.unmet)
 
@@ -195,7 +200,9 @@ class PriceBook:
             card = self.catalogue.card(model.seller, name, at, context)
             if card is not None:
                 card = correct(card, context)
-                return None if card.base.is_empty else self._attributed(model, card)
+                # Fast mode costs a multiple that differs between models: its standard price would be plainly wrong.
+                is_unknown = card.base.is_empty or "speed" in card.unmet
+                return None if is_unknown else self._attributed(model, card)
         return _built_in(model.entry, model.seller)
 
     def _attributed(self, model: _Resolved, card: RateCard) -> RateCard:

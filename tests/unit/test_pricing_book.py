@@ -153,12 +153,10 @@ def test_the_us_price_is_anthropics_own() -> None:
     assert bedrock.adjustments == ()
 
 
-def test_fast_mode_has_its_own_price_or_says_that_it_has_none() -> None:
+def test_fast_mode_has_its_own_price_or_none() -> None:
     fast = PriceContext(speed="fast")
     assert cost(MILLION, "claude-opus-5-5", fast).total == usd("48")
-    assert rates("claude-opus-4-5", fast).adjustments == (
-        "Fast mode: no price of its own is known at that date, standard price.",
-    )
+    assert BOOK.rates("anthropic", "claude-opus-4-5", NOW, MILLION, fast) is None
 
 
 def test_web_searches_are_priced_by_the_thousand() -> None:
