@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.core import jsontext
-from tests.e2e.conftest import Service
 from tests.integration.published_file import FileServer, content, model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import httpx
+
+    from tests.e2e.conftest import Service
 
 
 @pytest.fixture(scope="module")
