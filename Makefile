@@ -1,6 +1,6 @@
 # `make run` and `make test` set everything up; nothing but Python 3.11+ and make is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run test soak proof test-next check bench format lint types gates schema-hash sam-validate sam-build lock clean
+.PHONY: help run test soak proof test-next check bench bench-quick format lint types gates schema-hash sam-validate sam-build lock clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -110,8 +110,11 @@ build-%Function:
 		cd "$(ARTIFACTS_DIR)" && "$$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash . ; \
 	else echo "There is no Python 3.13 here to compile with: the artefact works, its cold starts take longer."; fi
 
-bench: $(VENV)/.dev ## what is fast enough, as ratios to a yardstick of the same run; figures go to build/bench
-	$(BIN)/python -m tests.bench.cold_start
+bench: $(VENV)/.dev ## what is fast enough, as ratios to a yardstick of the same run, most of an hour; figures go to build/bench
+	$(BIN)/python -m tests.bench
+
+bench-quick: $(VENV)/.dev ## the same at small sizes, a few minutes
+	$(BIN)/python -m tests.bench --quick
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
