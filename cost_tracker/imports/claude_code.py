@@ -24,7 +24,8 @@ NAME = "claude-code"
 UNPOLLED = (ACCOUNT, "anthropic")
 
 _BLOCK = 1 << 20
-_USAGE = b'"usage"'
+# Every usage has it, and the longer the name is, the faster it is found. In a text its quotes would be escaped.
+_USAGE = b'"output_tokens"'
 _LINE = b"\n"
 
 
@@ -84,10 +85,7 @@ def read(path: str, offset: int, terms: Terms) -> Reading:
 
 
 def _candidates(file: Any, reading: Reading) -> Iterator[tuple[int, bytes]]:  # noqa: ANN401 - an unbuffered file
-    """Yield (byte it begins at, line) of every complete line that may hold a usage.
-
-    In a text the name would be escaped, so what is found here is a name.
-    """
+    """Yield (byte it begins at, line) of every complete line that may hold a usage."""
     rest = b""
     while block := file.read(_BLOCK):
         data = rest + block if rest else block

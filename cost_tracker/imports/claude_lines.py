@@ -17,27 +17,24 @@ Object: TypeAlias = dict[str, Any]
 AGENT = ACCOUNT = "claude-code"
 _SYNTHETIC = "<synthetic>"
 _ADVISOR = "advisor_message"
-_INPUTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _NONE: Object = {}
 
 
 class Seen(NamedTuple):
-    """A response as one line has it. Texts are empty where the line has none; `at` is ISO 8601 in UTC."""
+    """A response as one line has it: ids are empty where it has none, `at` is ISO 8601 in UTC.
+
+    `line` is what else the line says about itself, and `outer` the line that wraps it or itself: both without texts.
+    """
 
     response: str
     request: str
     rank: int
     total: int
     at: str
-    line: str
-    session: str
-    cwd: str
-    agent: str
-    is_side: bool
-    entrypoint: str
     model: str
-    cost: float | int | None
     usage: Object
+    line: Object
+    outer: Object
 
 
 def see(text: bytes, reading: Reading) -> Seen | None:
@@ -56,35 +53,24 @@ def see(text: bytes, reading: Reading) -> Seen | None:
         message = line.get("message") if type(line) is dict else None
         if type(message) is not dict or "usage" not in message:
             return None
-    is_nested = line is not outer
+        del outer["data"]
     usage, model = message["usage"], message.get("model")
     total = _total(usage) if type(usage) is dict else None
     at = utc(line.get("timestamp") or outer.get("timestamp"))
     if model == _SYNTHETIC or total is None or at is None:
         reading.skip("synthetic" if model == _SYNTHETIC else "without counts" if total is None else "without a time")
         return None
-    agent = _text(line.get("agentId") or outer.get("agentId"))
-    is_side = is_nested or line.get("isSidechain") is True or bool(agent)
-    rank = (
-        NESTED if is_nested else SIDE if line.get("isSidechain") is True else COPY if "forkedFrom" in line else DIRECT
-    )
-    cost = line.get("costUSD")
+    if line is not outer:
+        rank = NESTED
+    elif line.get("isSidechain") is True:
+        rank = SIDE
+    else:
+        rank = COPY if "forkedFrom" in line else DIRECT
+    del line["message"]
     return Seen(
-        _text(message.get("id")),
-        _text(line.get("requestId")),
-        rank,
-        total,
-        at,
-        _text(line.get("uuid")),
-        _text(line.get("sessionId") or outer.get("sessionId")),
-        _text(line.get("cwd") or outer.get("cwd")),
-        _text(line.get("agentName") or line.get("agentType")),
-        is_side,
-        _text(line.get("entrypoint") or outer.get("entrypoint")),
-        _text(model) or "unknown",
-        cost if type(cost) in {int, float} and cost >= 0 else None,
-        usage,
-    )
+        _text(message.get("id")), _text(line.get("requestId")), rank, total, at, _text(model) or "unknown", usage, line,
+        outer,
+    )  # fmt: skip
 
 
 class Maker:
@@ -113,39 +99,51 @@ class Maker:
 
         `place` is the byte at which the line begins, which names it where it has no id at all.
         """
+        session = self._said(seen, "sessionId") or self._session
+        session = self._said(seen, "sessionId") or self._session
         if seen.response:
             name = short(f"{seen.response}:{seen.request}" if seen.request else seen.response)
             group, part = digest(seen.response), digest(seen.request, 8)
         else:
-            name = f"line:{short(seen.line or f'{seen.session or self._session}:{place}')}"
+            name = f"line:{short(_text(seen.line.get('uuid')) or f'{session}:{place}')}"
             group, part = digest(name), b""
         event_id = f"claude-code:{name}"
-        shared = self._shared(seen)
-        rows = [self._row(event_id, seen.model, seen.usage, seen.cost, shared)]
-        rows += [
-            self._row(f"{event_id}:advisor:{number}", _text(step.get("model")) or "unknown", step, None, shared)
-            for number, step in enumerate(_advice(seen.usage))
-        ]
-        return Unit(group, part, seen.rank, seen.total, seen.at, rows_of(rows), len(rows))
-
-    def _shared(self, seen: Seen) -> Object:
-        kind = self._kind or (
-            "subagent" if seen.is_side else "headless" if seen.entrypoint.startswith("sdk") else "main"
-        )
-        return {
-            "project": self._terms.project or project_of(seen.cwd, self._root, self._terms.rules),
-            "agent": seen.agent or AGENT,
-            "session_label": seen.session or self._session,
-            "session_type": kind,
+        shared = {
+            "project": self._terms.project or project_of(self._said(seen, "cwd"), self._root, self._terms.rules),
+            "agent": _text(seen.line.get("agentName")) or AGENT,
+            "session_label": session,
+            "session_type": self._kind_of(seen),
             "recorded_at": seen.at,
         }
+        row = self._row(event_id, seen.model, seen.usage, shared)
+        cost = seen.line.get("costUSD")
+        if isinstance(cost, (int, float)) and cost >= 0:
+            row["cost"] = cost
+        rows = [row]
+        if "iterations" in seen.usage:
+            rows += [
+                self._row(f"{event_id}:advisor:{number}", _text(step.get("model")) or "unknown", step, shared)
+                for number, step in enumerate(_advice(seen.usage))
+            ]
+        return Unit(group, part, seen.rank, seen.total, seen.at, rows_of(rows), len(rows))
 
-    def _row(self, event_id: str, model: str, usage: Object, cost: float | None, shared: Object) -> Object:
-        created = _count(usage.get("cache_creation_input_tokens"))
+    def _kind_of(self, seen: Seen) -> str:
+        if self._kind:
+            return self._kind
+        if seen.rank <= SIDE or self._said(seen, "agentId"):
+            return "subagent"
+        return "headless" if self._said(seen, "entrypoint").startswith("sdk") else "main"
+
+    @staticmethod
+    def _said(seen: Seen, name: str) -> str:
+        return _text(seen.line.get(name) or seen.outer.get(name))
+
+    def _row(self, event_id: str, model: str, usage: Object, shared: Object) -> Object:
         split = usage.get("cache_creation")
         split = split if type(split) is dict else _NONE
         short_writes = _count(split.get("ephemeral_5m_input_tokens"))
         long_writes = _count(split.get("ephemeral_1h_input_tokens"))
+        created = _count(usage.get("cache_creation_input_tokens"))
         row: Object = {
             "event_id": event_id,
             "model": model,
@@ -158,7 +156,6 @@ class Maker:
             **shared,
             # Other makers' models are reached through gateways: no account of Anthropic's pays for them.
             "account": self._terms.account_of(ACCOUNT if model.lower().startswith("claude") else ""),
-            "cost": cost,
         }
         tools = usage.get("server_tool_use")
         if type(tools) is dict and (searches := _count(tools.get("web_search_requests"))):
@@ -184,10 +181,12 @@ def _advice(usage: Object) -> list[Object]:
 
 def _total(usage: Object) -> int | None:
     """Return all tokens of a usage, advice included; None where it has no counts."""
-    inputs, outputs = usage.get("input_tokens"), usage.get("output_tokens")
+    get = usage.get
+    inputs, outputs = get("input_tokens"), get("output_tokens")
     if type(inputs) is not int and type(outputs) is not int:
         return None
-    whole = sum(_count(usage.get(name)) for name in _INPUTS) + _count(outputs)
+    whole = _count(inputs) + _count(outputs)
+    whole += _count(get("cache_creation_input_tokens")) + _count(get("cache_read_input_tokens"))
     return whole + sum(_total(step) or 0 for step in _advice(usage)) if "iterations" in usage else whole
 
 

@@ -74,7 +74,7 @@ def test_what_is_no_usage_is_left_out(tmp_path: Path) -> None:
         {"type": "queue-operation", "sessionId": SESSION},
         answer("ok", "r", usage(1, 1)),
     )
-    append(log, '{"broken": "usage"\n[1, "usage"]\n')
+    append(log, '{"broken": "output_tokens"\n[1, "output_tokens"]\n')
     reading = read(log, "claude-code")
     assert [row["event_id"] for row in rows(reading.units)] == ["claude-code:ok:r"]
     assert reading.skipped == {"synthetic": 1, "without counts": 1, "without a time": 1, "not JSON": 1}
