@@ -16,10 +16,12 @@ from shared.core.windows import Plan
 from shared.errors import CostTrackerError
 from shared.outbound.vault import Vault
 from shared.store import claims, runs
+from shared.store.audit import Author
 from shared.workflows.collect import RESERVE_SECONDS, AccountReport, Progress, collect
 from shared.workflows.cut import cut
 from shared.workflows.pricing import load_book
 from shared.workflows.push import Delivery, Outbox, Pace, push_due
+from shared.workflows.remove_account import remove
 from shared.workflows.summarise import summarise
 from shared.workflows.verify import verify
 
@@ -106,11 +108,7 @@ def _collect(app: App, request: Mapping[str, Any], remaining: Callable[[], float
     cut(app.database, app.settings.zone, app.clock(), lambda: remaining() - half)
     # A wait that a provider asks for must end before the reserve in which the run is closed.
     seconds = min(remaining() - RESERVE_SECONDS, _LONGEST_SECONDS)
-    sources = [
-        source
-        for source in app.sources(seconds)
-        if request.get("provider") in {None, source.provider.name} and request.get("account") in {None, source.account}
-    ]
+    sources = app.sources(seconds, request.get("provider"), request.get("account"))
     if not sources:
         # Whoever only sends events has nothing to poll, which is no failure.
         sentence = "There is no account to collect; set a provider's key, .env.example lists them."
@@ -184,6 +182,11 @@ def _verify(app: App, request: Mapping[str, Any], _remaining: Callable[[], float
     return Outcome("succeeded", verify(app.database, repair=bool(request.get("repair"))))
 
 
+def _remove_account(app: App, request: Mapping[str, Any], _remaining: Callable[[], float], _beat: Beat) -> Outcome:
+    author = Author(request.get("by") or "remove-account", app.clock(), request.get("run"))
+    return Outcome("succeeded", remove(app.database, request["account_id"], request.get("usage"), author))
+
+
 def outbox(app: App, pace: Pace) -> Outbox:
     """Return what a push needs; without CONTEXT_VAULT_URL there is no vault in it."""
     settings = app.settings
@@ -244,6 +247,7 @@ JOBS: dict[str, Job] = {
     "push": _push,
     "reassign": _reassign,
     "refresh": _refresh,
+    "remove-account": _remove_account,
     "reprice": _reprice,
     "verify": _verify,
 }

@@ -77,6 +77,11 @@ def hide(settings: Settings) -> None:
     _hidden.add([*secrets, *passwords, *map(unquote, passwords)])
 
 
+def hide_texts(secrets: Iterable[str]) -> None:
+    """Keep secrets that are no settings, such as stored credentials, out of every line that is logged from now on."""
+    _hidden.add(secrets)
+
+
 def redact(text: str) -> str:
     """Return a text without the secrets of this process and without anything that looks like one."""
     text = _hidden.mask(text)

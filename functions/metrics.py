@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from functions import sources
 from functions.logs import SERVICE, logger
 from shared.errors import CostTrackerError
 from shared.store import accounts
@@ -87,8 +88,7 @@ def _of_collection(app: App) -> dict[Metric, float]:
 
 def polled(app: App) -> list[Account]:
     """Return the accounts whose credential is set now; one whose key was taken away is no longer polled."""
-    names = {source.account for source in app.sources(0)}
-    return [account for account in app.database.run(accounts.everyone) if account.name in names]
+    return sources.polled(app, app.database.run(accounts.everyone))
 
 
 def collector_lag(known: Sequence[Account], now: datetime) -> float | None:

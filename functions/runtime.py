@@ -15,6 +15,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from functions.kms import KmsSealer
 from functions.logs import hide, logger
 from functions.ssm import Parameters
 from shared.config import Settings
@@ -23,6 +24,7 @@ from shared.prices.catalogue import Catalogue
 from shared.store import runs
 from shared.store.database import Database
 from shared.workflows.keys import Keyring
+from shared.workflows.sealing import NoSealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from shared.workflows.collect import Source
+    from shared.workflows.sealing import Sealer
 
 __all__ = ["App", "app", "build", "in_a_thread", "logger", "to_worker", "utc_now"]
 
@@ -42,7 +45,7 @@ class App:
     """Everything the entry points need, already connected to nothing: connections open at first use.
 
     `sources` makes the polled accounts for one run, given the seconds it has; `dispatch` starts a stored run by id
-    and returns at once. `is_demo` says that the accounts are invented.
+    and returns at once. `is_demo` says that the accounts are invented. `sealer` encrypts stored credentials.
     `keyring` remembers the stored API keys that were seen lately.
     """
 
@@ -54,27 +57,18 @@ class App:
     dispatch: Dispatch
     is_demo: bool = False
     keyring: Keyring = field(default_factory=Keyring)
+    sealer: Sealer = field(default_factory=NoSealer)
 
     @property
     def http(self) -> httpx.Client:
         """The client for every call to the outside, one per process."""
         return self.open_http()
 
-    def sources(self, seconds: float) -> list[Source]:
-        """Return every account whose credential is set, bound to a budget of `seconds`."""
-        from shared.providers.http import Budget  # noqa: PLC0415 - only who polls loads an HTTP client
-        from shared.providers.registry import REGISTRY  # noqa: PLC0415 - the same
-        from shared.workflows.collect import Source  # noqa: PLC0415 - the same
+    def sources(self, seconds: float, provider: str | None = None, account: str | None = None) -> list[Source]:
+        """Return every polled account, or those of a provider or of a name; see `functions.sources.sources`."""
+        from functions.sources import sources  # noqa: PLC0415 - only who polls loads an HTTP client
 
-        budget = Budget.lasting(seconds)
-        origin = "demo" if self.is_demo else "environment"
-        found = []
-        for name, spec in REGISTRY.items():
-            key = spec.find_key(self.settings.credentials())
-            if key is not None:
-                provider = spec.connect(key, self.http, budget, self.settings.base_url(name))
-                found.append(Source(f"{name}-demo" if self.is_demo else name, origin, provider))
-        return found
+        return sources(self, seconds, provider, account)
 
     @property
     def lookback(self) -> timedelta:
@@ -100,11 +94,12 @@ def build(
     dispatch: Dispatch,
     is_demo: bool = False,
     dsn: str | Callable[[], str] | None = None,
+    sealer: Sealer | None = None,
 ) -> App:
     """Wire an App from its parts; nothing is opened, nothing is sent. Its secrets are kept out of the log from here on.
 
     `http` may be a function that makes the client at first use; `dsn` stands in for DATABASE_URL, as
-    `Database` takes it.
+    `Database` takes it. Without a `sealer` credentials cannot be stored.
 
     Raises:
         SettingError: DATABASE_URL is missing.
@@ -118,6 +113,7 @@ def build(
         clock=clock,
         dispatch=dispatch,
         is_demo=is_demo,
+        sealer=sealer or NoSealer(),
     )
 
 
@@ -158,6 +154,7 @@ class Process:
                     cache(_open_http),
                     dispatch=to_worker(name) if name else in_a_thread,
                     dsn=_Address(self, settings.required("database_url")),
+                    sealer=KmsSealer(key) if (key := self._environ.get("CREDENTIALS_KEY", "").strip()) else None,
                 )
                 self._seen = parameters
                 if before is not None:

@@ -12,6 +12,7 @@ CostTrackerError
 └── ProviderError          a provider's API did not give us what we asked for
     ├── CredentialError    401, 403 or the wrong kind of key; retrying will not help
     ├── ProviderUnavailableError  still 429, 5xx or unreachable after the retries
+    ├── UnreadableCredentialError a stored credential cannot be decrypted; store it again
     ├── MalformedResponseError    the answer is not what the provider documents
     └── CursorRefusedError        a page token is no longer valid; start the window again
 """
@@ -61,7 +62,19 @@ class ProviderError(CostTrackerError):
 
 
 class CredentialError(ProviderError):
-    """Replace the key or its permissions; the provider refused it."""
+    """Replace the key or its permissions; the provider refused it.
+
+    `status` is the HTTP status it answered with, None where nothing was sent; `said` its own words, without the key.
+    """
+
+    def __init__(self, message: str, status: int | None = None, said: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.said = said
+
+
+class UnreadableCredentialError(ProviderError):
+    """Store the credential again, or bring the key back that it was encrypted with."""
 
 
 class ProviderUnavailableError(ProviderError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions import events, logs, runtime
 from functions.api import (
+    account_checks,
     accounts,
     audit,
     export,
@@ -17,6 +18,7 @@ from functions.api import (
     records,
     reports,
     runs,
+    services,
     usage,
     vault,
 )
@@ -39,6 +41,8 @@ ROUTERS = (
     reports.router,
     audit.router,
     accounts.router,
+    account_checks.router,
+    services.router,
     models.router,
     prices.router,
     projects.router,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from functions import sources
 from functions.api import report_schemas as schemas
 from functions.api.errors import nearest, refuse_unknown
 from functions.api.lists import page_of
@@ -16,7 +17,7 @@ from shared.core.naming import provider_id
 from shared.core.periods import parse_date, resolve_range, span
 from shared.errors import InvalidInputError, NotFoundError
 from shared.providers.registry import REGISTRY
-from shared.store import runs
+from shared.store import accounts, runs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -115,7 +116,9 @@ def _collection(body: Mapping[str, Any], request: Request, app: App) -> dict[str
         asked["provider"] = provider_id(asked["provider"])
         _check_one_of("provider", asked["provider"], REGISTRY)
     if "account" in asked:
-        _check_one_of("account", asked["account"], [source.account for source in app.sources(0)])
+        everyone = app.database.run(accounts.everyone)
+        names = {account.name for account in sources.polled(app, everyone)} | set(sources.given(app))
+        _check_one_of("account", asked["account"], sorted(names))
     zone = app.settings.zone
     start, end = (None if texts[name] is None else parse_date(str(texts[name])) for name in ("start", "end"))
     if end is not None and start is None:

@@ -10,7 +10,7 @@ from infra.gates.sam import ROOT, Template, resources
 from shared.config import Settings, names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _SECRET = "a secret: a SecureString parameter in SSM"  # noqa: S105 - a reason
 _OPTIONAL = "its default suits almost everybody: an SSM parameter where it does not"
@@ -45,8 +45,11 @@ NOT_SET: Mapping[str, str] = {
     "COST_TRACKER_HOME": _LOCAL,
     "PORT": _LOCAL,
 }
-# Who sets a variable for one function only, and which.
-ONLY_ON = {"WORKER_FUNCTION": "ApiFunction"}
+# Variables that only some functions need, and which those are.
+ONLY_ON: Mapping[str, Collection[str]] = {
+    "WORKER_FUNCTION": {"ApiFunction"},
+    "CREDENTIALS_KEY": {"ApiFunction", "CollectorFunction"},
+}
 # Read by Powertools, not by us.
 _LIBRARIES = re.compile(r"POWERTOOLS_[A-Z_]+")
 _NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
@@ -83,7 +86,7 @@ def check_environment(template: Template, not_set: Mapping[str, str] = NOT_SET) 
     needed = read_by_the_code()
     for name, function in resources(template, "AWS::Lambda::Function").items():
         given = set(function.get("Environment", {}).get("Variables", {}))
-        expected = {each for each in needed - set(not_set) if ONLY_ON.get(each, name) == name}
+        expected = {each for each in needed - set(not_set) if name in ONLY_ON.get(each, {name})}
         wrong += [f"{name} does not set {each}; set it or give a reason in NOT_SET." for each in expected - given]
         wrong += [
             f"{name} sets {each}, which nothing reads; remove it."

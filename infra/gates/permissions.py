@@ -28,6 +28,9 @@ def statements(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
     for kind in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
         for name, policy in resources(template, kind).items():
             yield from ((name, each) for each in policy["PolicyDocument"]["Statement"])
+    for name, key in resources(template, "AWS::KMS::Key").items():
+        # In a key's own policy `*` is that key.
+        yield from ((name, {**each, "Resource": "itself"}) for each in key["KeyPolicy"]["Statement"])
 
 
 def granted(template: Template) -> dict[str, set[str]]:

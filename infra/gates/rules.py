@@ -129,6 +129,18 @@ def check_logs(template: Template) -> list[str]:
     return wrong
 
 
+def check_keys(template: Template) -> list[str]:
+    """What was encrypted can be read as long as the database lives, and keys are renewed by AWS."""
+    wrong = []
+    for name, key in resources(template, "AWS::KMS::Key").items():
+        if not key.get("EnableKeyRotation"):
+            wrong.append(f"{name} is never renewed; set EnableKeyRotation.")
+        kept = {template["Resources"][name].get(each) for each in ("DeletionPolicy", "UpdateReplacePolicy")}
+        if kept != {"Retain"}:
+            wrong.append(f"{name} goes with the stack, and what it encrypted is lost; set both policies to Retain.")
+    return wrong
+
+
 def check_parameters(template: Template) -> list[str]:
     """`sam deploy --guided` can be answered with Enter throughout, and is never told a secret."""
     return [
@@ -149,6 +161,7 @@ RULES: tuple[Callable[[Template], list[str]], ...] = (
     check_schedules,
     check_migration,
     check_logs,
+    check_keys,
     check_parameters,
     environment.check_environment,
     permissions.check_wildcards,

@@ -14,11 +14,12 @@ import httpx
 import psycopg
 from pydantic import SecretStr
 
-from functions import jobs, runtime
+from functions import jobs, runtime, sources
 from functions.api import main as api
 from infra.demo.anthropic import ADMIN_KEY, FakeAnthropic
 from infra.local import postgres
 from infra.local.keyfiles import api_key_path, with_keys
+from infra.local.sealer import KeyFileSealer
 from infra.local.transport import HandlerTransport
 from shared.errors import MigrationError, SettingError
 from shared.providers.registry import REGISTRY
@@ -75,7 +76,13 @@ class Tracker:
         self._fake = fake
         self._runs = _Runs()
         self._http = httpx.Client(timeout=30)
-        self.app: App = runtime.build(settings, self._http, dispatch=self._runs.start, is_demo=self.is_demo)
+        self.app: App = runtime.build(
+            settings,
+            self._http,
+            dispatch=self._runs.start,
+            is_demo=self.is_demo,
+            sealer=KeyFileSealer(settings.home),
+        )
         self.handler = api.build(lambda: self.app)
 
     @classmethod
@@ -130,7 +137,7 @@ class Tracker:
 
     def begin_collection(self, due: datetime | None = None) -> int | None:
         """Start a stored run for the instant it was `due` (UTC) and return its id; None where nothing can be polled."""
-        if not self.app.sources(inf):
+        if not sources.given(self.app) and not self.app.sources(inf):
             return None
         request = {} if due is None else {"now": due}
         run_id = self.app.database.run(lambda c: runs.start(c, "collect", request, self.app.clock()))
@@ -221,7 +228,11 @@ def _has_usage(settings: Settings) -> bool:
     with _connected(settings) as connection:
         if connection.execute("SELECT 1 FROM pg_class WHERE oid = to_regclass('ledger')").fetchone() is None:
             return False
-        return connection.execute("SELECT 1 FROM ledger LIMIT 1").fetchone() is not None
+        if connection.execute("SELECT 1 FROM ledger LIMIT 1").fetchone() is not None:
+            return True
+        # A stored credential is meant for real figures; its column is as old as a migration that may be due.
+        query = "SELECT 1 FROM accounts WHERE to_jsonb(accounts) ->> 'credential' IS NOT NULL LIMIT 1"
+        return connection.execute(query).fetchone() is not None
 
 
 def _has_database(settings: Settings, wanted: Settings, *, create: bool) -> bool:

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 Json = Mapping[str, Any]
 
-# The option that every account may have, whoever its provider is: an address of its own.
-BASE_URL = "base_url"
-
 
 @dataclass(frozen=True, slots=True)
 class Window:

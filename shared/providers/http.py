@@ -172,7 +172,9 @@ class JsonClient:
             raise MalformedResponseError(f"{service.title} answered {path} with broken compression.") from exc
         quoted = f" ({said})" if said else ""
         if status in (401, 403):
-            raise CredentialError(f"{service.title} refused the key with status {status}{quoted}. {service.key_needed}")
+            raise CredentialError(
+                f"{service.title} refused the key with status {status}{quoted}. {service.key_needed}", status, said
+            )
         if response.is_redirect:
             raise ProviderError(
                 f"{service.title} redirects {path} elsewhere, which is not followed; "

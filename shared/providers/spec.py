@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from shared.addresses import check_address
 from shared.errors import SettingError
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from shared.providers.http import Budget
 
 MAX_PORT = 65_535
+# The option that every account may have, whoever its provider is: an address of its own.
+BASE_URL = "base_url"
+_LONGEST_OPTION = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +31,40 @@ class KeySetting:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongKey:
+    """A kind of key that cannot read reports, known by how it begins; `is_what` goes into "This is ..."."""
+
+    prefix: str
+    is_what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What an account of a provider may say besides its credential: a text, one of `choices` if there are any."""
+
+    name: str
+    description: str
+    is_required: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """One provider of the registry.
 
-    `make(key, base_url, http, budget)` builds it without sending anything; `key_settings` are tried in order;
-    `key_needed` is the sentence for a reader whose key is missing or refused.
+    `make(key, base_url, http, budget, **options)` builds it without sending anything; `key_settings` are tried in
+    order; `key_needed` is the sentence for a reader whose key is missing or refused, `wrong_keys` are kinds that people
+    take for it. `options` are those of a stored account, all but `base_url` handed to `make` by name.
     """
 
     name: str
     title: str
-    make: Callable[[str, str, httpx.Client, Budget], Provider]
+    make: Callable[..., Provider]
     base_url: str
     key_settings: tuple[KeySetting, ...]
     key_needed: str
+    wrong_keys: tuple[WrongKey, ...] = ()
+    options: tuple[Option, ...] = ()
 
     @property
     def base_url_setting(self) -> str:
@@ -49,20 +73,80 @@ class ProviderSpec:
 
     def find_key(self, settings: Mapping[str, str]) -> str | None:
         """Return the first usable credential among `settings` (by their names), or None: say `key_needed` then."""
+        name = self.find_setting(settings)
+        return None if name is None else settings[name].strip()
+
+    def find_setting(self, settings: Mapping[str, str]) -> str | None:
+        """Return the name of the setting that `find_key` takes the credential from, None if there is none."""
         for candidate in self.key_settings:
             value = settings.get(candidate.setting, "").strip()
             if value and value.startswith(candidate.prefix):
-                return value
+                return candidate.setting
         return None
 
-    def connect(self, key: str, http: httpx.Client, budget: Budget, base_url: str | None = None) -> Provider:
+    def check_options(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Return an account's options as they are stored; nulls are left out.
+
+        Raises:
+            OptionError: one is unknown, missing, or not acceptable.
+        """
+        known = {BASE_URL: Option(BASE_URL, "Where the provider answers."), **{one.name: one for one in self.options}}
+        if unknown := sorted(set(given) - set(known)):
+            names = ", ".join(known)
+            raise OptionError(unknown[0], f"{self.title} has no option {unknown[0][:60]!r}; known are {names}.")
+        found = {name: _option(known[name], value) for name, value in given.items() if value is not None}
+        for option in self.options:
+            if option.is_required and option.name not in found:
+                raise OptionError(option.name, f"{self.title} needs the option {option.name}: {option.description}")
+        return found
+
+    def connect(
+        self,
+        key: str,
+        http: httpx.Client,
+        budget: Budget,
+        base_url: str | None = None,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> Provider:
         """Return the provider bound to a credential; nothing is sent.
 
         Raises:
             SettingError: `base_url` is not acceptable.
             CredentialError: the key cannot be one.
         """
-        return self.make(key.strip(), check_base_url(self.base_url_setting, base_url or self.base_url), http, budget)
+        address = check_base_url(self.base_url_setting, base_url or self.base_url)
+        return self.make(key.strip(), address, http, budget, **options)
+
+
+def _address(value: str) -> str:
+    # Brings an HTTP library along, which not everybody who knows of providers needs.
+    from shared.addresses import check_address  # noqa: PLC0415
+
+    return check_address(value)
+
+
+class OptionError(ValueError):
+    """An option of an account that cannot be taken; the message is one sentence, `name` the option."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def _option(option: Option, value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST_OPTION or not value.isprintable():
+        raise OptionError(
+            option.name, f"The option {option.name} must be text of 1 to {_LONGEST_OPTION} printable characters."
+        )
+    text = value.strip()
+    if option.choices and text not in option.choices:
+        raise OptionError(option.name, f"The option {option.name} must be one of {', '.join(option.choices)}.")
+    if option.name == BASE_URL:
+        try:
+            return _address(text)
+        except ValueError as error:
+            raise OptionError(option.name, f"The option {option.name} {error}.") from None
+    return text
 
 
 def check_base_url(setting: str, value: str) -> str:
@@ -72,6 +156,6 @@ def check_base_url(setting: str, value: str) -> str:
         SettingError: it is not acceptable (see `shared.addresses.check_address`).
     """
     try:
-        return check_address(value)
+        return _address(value)
     except ValueError as error:
         raise SettingError(f"{setting} {error}.") from None

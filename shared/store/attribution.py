@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core.attribution import CLASSES, COUNTERS
 from shared.core.windows import Coverage
+from shared.errors import ConflictError
 from shared.store import ledger, rollups
 
 if TYPE_CHECKING:
@@ -26,19 +27,27 @@ COLUMNS = (
 _TOKENS = "input_tokens + output_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens"
 
 
-def lock(connection: Connection, account_ids: Collection[int]) -> dict[int, tuple[str, Coverage]]:
+def lock(
+    connection: Connection, account_ids: Collection[int], *, strict: bool = False
+) -> dict[int, tuple[str, Coverage]]:
     """Return id -> (provider, coverage) of those accounts that were ever collected, and keep others from deriving.
 
     Whoever changes lines of an account locks it after writing them and before deriving, until the end of its
-    transaction: of two writers the second one sees what the first wrote, and the coverage that holds.
+    transaction: of two writers the second one sees what the first wrote, and the coverage that holds. Accounts that
+    are being deleted, or are gone, are left out; `strict` is for those who may have written lines of one.
+
+    Raises:
+        ConflictError: strictly, one of them is being deleted, or gone.
     """
     rows = connection.execute(
         """
-        SELECT id, provider, covered_from, complete_until FROM accounts WHERE id = ANY(%s)
+        SELECT id, provider, covered_from, complete_until FROM accounts WHERE id = ANY(%s) AND deleting_at IS NULL
         ORDER BY id FOR NO KEY UPDATE
         """,
         [list(account_ids)],
-    )
+    ).fetchall()
+    if strict and len(rows) < len(set(account_ids)):
+        raise ConflictError("The account was deleted at this moment; name another one, or none, and send it again.")
     return {
         row["id"]: (row["provider"], Coverage(row["covered_from"], row["complete_until"]))
         for row in rows

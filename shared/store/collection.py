@@ -40,15 +40,22 @@ _NOTHING_READ = "next_cursor = NULL, pages = 0, all_read = false, listed_start =
 
 
 def take_over(connection: Connection, account_id: int, stream: str) -> Checkpoint:
-    """Become the one writer of this stream: whoever held it before fails at its next page."""
+    """Become the one writer of this stream: whoever held it before fails at its next page.
+
+    Raises:
+        SupersededError: the account was archived or deleted meanwhile.
+    """
     row = connection.execute(
         f"""
-        INSERT INTO collection_state (account_id, stream, fence) VALUES (%s, %s, 1)
+        INSERT INTO collection_state (account_id, stream, fence)
+        SELECT id, %s, 1 FROM accounts WHERE id = %s AND archived_at IS NULL AND deleting_at IS NULL FOR SHARE
         ON CONFLICT (account_id, stream) DO UPDATE SET fence = collection_state.fence + 1
         RETURNING {_COLUMNS}
         """,
-        [account_id, stream],
+        [stream, account_id],
     ).fetchone()
+    if row is None:
+        raise SupersededError("The account was archived or deleted while it was collected; it is not polled any more.")
     return _checkpoint(row)
 
 

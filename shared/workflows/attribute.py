@@ -32,10 +32,13 @@ def rebuild(connection: Connection, groups: Collection[Group]) -> None:
     Called in the transaction that changed any of these, after the change and once: it locks the accounts in order,
     so that of two writers the later one derives from what both wrote. Lines that are right stay as they are. Groups of
     accounts that were never collected cost one query.
+
+    Raises:
+        ConflictError: one of the accounts is being deleted; nothing new may belong to it.
     """
     if not groups:
         return
-    known = store.lock(connection, sorted({account_id for account_id, _, _ in groups}))
+    known = store.lock(connection, sorted({account_id for account_id, _, _ in groups}), strict=True)
     wanted = sorted(group for group in groups if group[0] in known)
     providers = {account_id: provider for account_id, (provider, _) in known.items()}
     for chunk in _chunks(wanted):

@@ -150,6 +150,8 @@ class EventMapper:
             near = difflib.get_close_matches(name, list(self._accounts), n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(near)}?" if near else "POST /api/accounts makes one."
             raise EventError("account", f"There is no account {name[:60]!r}; {hint}")
+        if found.deleting_at is not None:
+            raise EventError("account", f"The account {found.name} is being deleted; name another one, or none.")
         return found
 
     def _card(self, seller: str | None, model: str, context: PriceContext) -> Callable[[datetime], RateCard | None]:

@@ -172,7 +172,7 @@ def _line(
             "input_tokens": count("tokens", body.get("tokens")),
             "description": check_label("notes", body.get("notes"), _LONGEST_NOTES),
             "tags": tags_json(body.get("tags")),
-            "account_id": _account(body, accounts.everyone(connection)),
+            "account_id": _account(connection, body),
         }
     except EventError as error:
         raise InvalidInputError(str(error), [{"field": error.field, "message": str(error)}]) from error
@@ -220,7 +220,8 @@ def _cost(value: object) -> Any:  # noqa: ANN401 - a Decimal; parse_money says s
     return cost
 
 
-def _account(body: Mapping[str, Any], everyone: Sequence[Account]) -> int | None:
+def _account(connection: Connection, body: Mapping[str, Any]) -> int | None:
+    everyone = accounts.everyone(connection)
     by_field = {}
     for field in ("account", "account_id"):
         value = body.get(field)
@@ -229,7 +230,10 @@ def _account(body: Mapping[str, Any], everyone: Sequence[Account]) -> int | None
         by_field[field] = _find(field, value, everyone)
     if len(set(by_field.values())) > 1:
         raise EventError("account_id", "account and account_id name different accounts; send one of them.")
-    return next(iter(by_field.values()), None)
+    found = next(iter(by_field.values()), None)
+    if found is not None and not accounts.hold(connection, found):
+        raise EventError("account", "The account is being deleted; name another one, or none.")
+    return found
 
 
 def _find(field: str, value: object, everyone: Sequence[Account]) -> int:

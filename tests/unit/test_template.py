@@ -20,9 +20,12 @@ GOLDEN = {
         "logs:CreateLogStream on ApiLogs",
         "logs:PutLogEvents on ApiLogs",
         "lambda:InvokeFunction on CollectorFunction",
+        "kms:Encrypt on CredentialsKey",
+        "kms:Decrypt on CredentialsKey",
         *SETTINGS,
     },
     "CollectorRole": {
+        "kms:Decrypt on CredentialsKey",
         "logs:CreateLogStream on CollectorLogs",
         "logs:PutLogEvents on CollectorLogs",
         "sqs:SendMessage on FailedInvocations",
@@ -44,6 +47,32 @@ GOLDEN = {
         "lambda:InvokeFunction on CollectorFunction",
         "lambda:InvokeFunction on VaultPushFunction",
         "sqs:SendMessage on UndeliveredSchedules",
+    },
+    # The key's own policy: IAM decides.
+    "CredentialsKey": {
+        f"kms:{action} on itself"
+        for action in (
+            "Encrypt",
+            "Decrypt",
+            "DescribeKey",
+            "GetKeyPolicy",
+            "PutKeyPolicy",
+            "ListKeyPolicies",
+            "EnableKey",
+            "DisableKey",
+            "EnableKeyRotation",
+            "DisableKeyRotation",
+            "GetKeyRotationStatus",
+            "UpdateKeyDescription",
+            "CreateAlias",
+            "UpdateAlias",
+            "DeleteAlias",
+            "ListResourceTags",
+            "TagResource",
+            "UntagResource",
+            "ScheduleKeyDeletion",
+            "CancelKeyDeletion",
+        )
     },
     "TracePolicy": {"xray:PutTraceSegments on *", "xray:PutTelemetryRecords on *"},
 }

@@ -1,0 +1,93 @@
+"""Ending an account: archived with its figures, or gone with everything that was counted under it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shared.store import rollups
+from shared.store.rollups import KEYS, SUMMED
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.store.database import Connection
+
+
+def usage(connection: Connection, account_id: int) -> dict[str, int]:
+    """Return how many lines count under an account, by source, voided events left out."""
+    rows = connection.execute(
+        "SELECT source, sum(lines)::bigint AS lines FROM rollup_quarter WHERE account_id = %s GROUP BY source",
+        [account_id],
+    )
+    return {row["source"]: row["lines"] for row in rows if row["lines"]}
+
+
+def archive(connection: Connection, account_id: int, now: datetime) -> None:
+    """End an account's polling: its credential goes, its figures and its coverage stay."""
+    _end_collections(connection, account_id)
+    connection.execute(
+        """
+        UPDATE accounts SET credential = NULL, is_default = false, error = NULL, archived_at = coalesce(archived_at, %s)
+        WHERE id = %s
+        """,
+        [now, account_id],
+    )
+
+
+def mark(connection: Connection, account_id: int, now: datetime) -> None:
+    """Have nothing new belong to an account: what is being written ends before this transaction or fails after it."""
+    _end_collections(connection, account_id)
+    connection.execute(
+        """
+        UPDATE accounts SET credential = NULL, is_default = false, deleting_at = coalesce(deleting_at, %s) WHERE id = %s
+        """,
+        [now, account_id],
+    )
+
+
+def erase(connection: Connection, account_id: int, reason: str, now: datetime) -> None:
+    """Delete a marked account with all that was polled, derived and entered under it, and count it out of the roll-ups.
+
+    Events are voided with the reason: what a program sent stays readable. In the order of every writer: lines, their
+    sums, the account.
+    """
+    values: dict[str, Any] = {"id": account_id, "now": now, "reason": reason}
+    connection.execute(
+        """
+        UPDATE ledger SET voided_at = %(now)s, void_reason = %(reason)s, updated_at = %(now)s
+        WHERE account_id = %(id)s AND source IN ('event', 'import') AND voided_at IS NULL
+        """,
+        values,
+    )
+    connection.execute(
+        """
+        INSERT INTO manual_versions (line_id, entry, updated_at, replaced_at, reason)
+        SELECT id, to_jsonb(ledger), updated_at, %(now)s, 'deleted' FROM ledger
+        WHERE account_id = %(id)s AND source = 'manual'
+        """,
+        values,
+    )
+    connection.execute(
+        "DELETE FROM ledger WHERE account_id = %(id)s AND source IN ('api', 'attribution', 'manual')", values
+    )
+    _count_out(connection, account_id)
+    connection.execute("DELETE FROM accounts WHERE id = %(id)s", values)
+
+
+def _count_out(connection: Connection, account_id: int) -> None:
+    # Every line of the account is gone by now, and its roll-up cells are exactly what they added up to.
+    extent = connection.execute(
+        "SELECT min(slot) AS first, max(slot) AS last FROM rollup_quarter WHERE account_id = %s", [account_id]
+    ).fetchone()
+    if extent is None or extent["first"] is None:
+        return
+    columns = ", ".join(("slot", *KEYS, *(f"-{name} AS {name}" for name in SUMMED)))
+    source = f"SELECT {columns} FROM rollup_quarter WHERE account_id = %(account)s"
+    rollups.shift(connection, source, SUMMED, {"account": account_id}, (extent["first"], extent["last"]))
+    connection.execute("DELETE FROM rollup_quarter WHERE account_id = %s AND lines = 0", [account_id])
+
+
+def _end_collections(connection: Connection, account_id: int) -> None:
+    # First the checkpoint, as collections do. One that is under way finds it gone and stops.
+    connection.execute("DELETE FROM collection_state WHERE account_id = %s", [account_id])
+    connection.execute("DELETE FROM staged_rows WHERE account_id = %s", [account_id])
