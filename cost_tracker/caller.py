@@ -205,8 +205,8 @@ class Caller:
             ) from error
 
 
-def over_http(url: str, key: str | None) -> httpx.Client:
-    """Return an httpx client of the service at `url`.
+def over_http(url: str, key: str | None, seconds: float = TIMEOUT_SECONDS) -> httpx.Client:
+    """Return an httpx client of the service at `url` that waits for answers so long.
 
     Raises:
         UnreachableError: `url` is not an http or https address.
@@ -219,9 +219,7 @@ def over_http(url: str, key: str | None) -> httpx.Client:
         raise UnreachableError(f"{url!r} is not an address; write it like https://costs.example.com.")
     headers = {"X-API-Key": key} if key else {}
     # A proxy of the environment cannot reach this machine's own loopback.
-    return httpx.Client(
-        base_url=address, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=not is_loopback(address.host)
-    )
+    return httpx.Client(base_url=address, headers=headers, timeout=seconds, trust_env=not is_loopback(address.host))
 
 
 def _query(params: Mapping[str, object]) -> list[tuple[str, str | int | float | bool | None]]:

@@ -1,64 +1,19 @@
-"""The `cost-tracker` command. Modules that take time are imported where they are used, so that `--help` is quick."""
+"""The `cost-tracker` command: signals, exit codes, and the short way to what a shell prompt asks for."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
-from cost_tracker.commands import (
-    accounts,
-    collect,
-    doctor,
-    export,
-    import_,
-    init,
-    keys,
-    log,
-    models,
-    projects,
-    push,
-    report,
-    reprice,
-    serve,
-    stats,
-    verify,
-)
 from cost_tracker.output import ExitCode, complain
 from shared.errors import CostTrackerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-app = typer.Typer(
-    name="cost-tracker",
-    help="What your AI agents cost: to the cent, by day, model, session type, project and agent.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,  # its frames would show local variables, keys among them
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for _command in (
-    serve.serve,
-    init.init,
-    doctor.doctor,
-    collect.collect,
-    push.push,
-    log.log,
-    report.report,
-    stats.stats,
-    export.export,
-    reprice.reprice,
-    verify.verify,
-):
-    app.command()(_command)
-app.command("import")(import_.import_)
-app.add_typer(keys.app, name="keys")
-app.add_typer(models.app, name="models")
-app.add_typer(projects.app, name="projects")
-app.add_typer(accounts.app, name="accounts")
+_PROMPT = "statusline"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -71,9 +26,28 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # nohup ignores one of them on purpose; and the signals of a process that calls us are not ours.
         if arguments is None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(args=None if arguments is None else list(arguments))
+        if given == [_PROMPT]:
+            _prompt()
+        _run(given)
     except CostTrackerError as error:
         complain(error)
         sys.exit(ExitCode.FAILED)
     sys.exit(ExitCode.DONE)
+
+
+def _run(given: list[str]) -> None:
+    from cost_tracker.app import app  # noqa: PLC0415 - a prompt does without reading options
+
+    app(args=given)
+
+
+def _prompt() -> NoReturn:
+    """Print the line of a prompt, which is drawn after every command: what reads options takes longer than the answer.
+
+    The same as the command without options, which has them for everybody else.
+    """
+    from cost_tracker.statusline import show  # noqa: PLC0415 - every other command does without
+
+    sys.exit(show(os.environ.get("COST_TRACKER_URL"), os.environ.get("COST_TRACKER_KEY")))

@@ -62,7 +62,7 @@ def clean(text: object) -> Text:
     """Return a name as it is safe to print: no markup, no control characters that a terminal would obey."""
     from rich.text import Text  # noqa: PLC0415 - `--help` does without Rich's renderers
 
-    return Text("".join(character if character.isprintable() else "\ufffd" for character in str(text)))
+    return Text(_plain(str(text)))
 
 
 def answers() -> Console:
@@ -111,12 +111,12 @@ def print_json(value: object) -> None:
 
 def answer(line: str) -> None:
     """Write a line of the answer to stdout."""
-    sys.stdout.write(f"{clean(line)}\n")
+    sys.stdout.write(f"{_plain(line)}\n")
 
 
 def note(line: str) -> None:
     """Write a line for people, not for programs: to stderr."""
-    sys.stderr.write(f"{clean(line)}\n")
+    sys.stderr.write(f"{_plain(line)}\n")
     sys.stderr.flush()
 
 
@@ -129,3 +129,7 @@ def complain(error: CostTrackerError) -> None:
             note(f"  {detail.get('field')}: {detail.get('message')}")
         if refused.status == _UNAUTHORIZED:
             note("  Give the key with --key, or set COST_TRACKER_KEY.")
+
+
+def _plain(text: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from functions import jobs, runtime
+from infra.local import whereabouts
 from infra.local.gateway import Gateway
 from infra.local.schedule import Daily, Every, Job, Schedule
 from infra.local.tracker import STOP_SECONDS, Tracker, silent
@@ -85,6 +86,7 @@ class LocalService:
             self._say("starting the API")
             self._gateway.start()
             _await_answer(self._gateway.url)
+            whereabouts.announce(self._tracker.settings.home, self._gateway.url)
             self.first_run = self._tracker.begin_collection()
             self._schedule = self._make_schedule(self._tracker)
             self._schedule.start()
@@ -96,6 +98,8 @@ class LocalService:
     def stop(self) -> None:
         """Stop collecting and answering, within seconds; the data stays. Stopping twice does nothing."""
         self._stopping.set()
+        if self._tracker is not None and self._gateway is not None:
+            whereabouts.retire(self._tracker.settings.home, self._gateway.url)
         if self._schedule is not None:
             self._schedule.stop(STOP_SECONDS)
         if self._tracker is not None:

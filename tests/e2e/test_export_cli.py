@@ -122,4 +122,3 @@ def test_ctrl_c_leaves_the_file_that_was_there(environ: dict[str, str], tmp_path
     assert [found.name for found in tmp_path.iterdir()] == ["usage.csv"]
     if running.returncode:
         assert path.read_text() == "before"
-

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cost_tracker.main import app, main
+from cost_tracker.app import app
+from cost_tracker.main import main
 from cost_tracker.output import clean, count, money
 from cost_tracker.reports import ALWAYS, is_empty
 from cost_tracker.tables import bar, show, summary, trust

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from cost_tracker.main import app as command_line
+from cost_tracker.app import app as command_line
 from functions.api.main import ROUTERS
 from shared.config import names
 
