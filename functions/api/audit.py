@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from shared.core.pricing import Rates, charges
 from shared.core.reconciliation import Day, settle, table
 from shared.core.totals import Totals
 from shared.core.usage import Usage
+from shared.core.windows import floor
 from shared.store import explain as explain_store
 from shared.store import reconciliation as bills
 from shared.store import reports
@@ -116,8 +117,16 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         ],
         "cost": _exact(row["cost"]),
         "reported_cost": _exact(row["reported_cost"]),
-        "note": "tokens x price" if rates else "as billed by the provider; no token explains it",
+        "note": _note(row, rates),
     }
+
+
+def _note(row: dict[str, Any], rates: Rates | None) -> str:
+    if rates is not None:
+        return "tokens x price"
+    if row["source"] == "api" and not row["cost"] and _usage(row) != Usage():
+        return "counted only; what it costs is on the bill, as lines of their own"
+    return "as billed by the provider; no token explains it"
 
 
 def _usage(row: dict[str, Any]) -> Usage:
@@ -147,7 +156,8 @@ def _reconciliation(request: Request, app: App, connection: Connection) -> dict[
         request.query.get("start", date), request.query.get("end", date), today=question.today
     )
     span = periods.span(asked, question.zone)
-    days = _days(connection, question, span.start, span.end)
+    # Some bills are written while their day goes on; what such a day costs is not known before it is over.
+    days = _days(connection, question, span.start, span.end, floor(request.now, timedelta(days=1)))
     settle(days)
     figures, rows = table(days)
     whole = reports.sums(connection, [span.start, span.end], ("source",), question.filters)
@@ -161,7 +171,9 @@ def _reconciliation(request: Request, app: App, connection: Connection) -> dict[
     }
 
 
-def _days(connection: Connection, question: Question, start: datetime, end: datetime) -> list[Day]:
+def _days(
+    connection: Connection, question: Question, start: datetime, end: datetime, billed_until: datetime
+) -> list[Day]:
     ids = [account.id for account in question.accounts]
     names = {account.id: account.name for account in question.accounts}
     found: dict[tuple[int, date], Day] = {}
@@ -176,7 +188,7 @@ def _days(connection: Connection, question: Question, start: datetime, end: date
             unpriced_tokens=int(row["unpriced_tokens"]),
             tiers=set(row["tiers"]),
         )
-    for row in bills.billed(connection, start, end, ids):
+    for row in bills.billed(connection, start, min(end, billed_until), ids):
         key = row["account_id"], row["date"]
         found.setdefault(key, Day(names[key[0]], row["date"])).billed = row["amount"]
     return list(found.values())

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from functions import jobs, runtime, sources
 from functions.api import main as api
-from infra.demo.anthropic import ADMIN_KEY, FakeAnthropic
 from infra.local import postgres
+from infra.local.demo import DemoProviders
 from infra.local.keyfiles import api_key_path, with_keys
 from infra.local.sealer import KeyFileSealer
 from infra.local.transport import HandlerTransport
@@ -68,12 +68,12 @@ class Tracker:
     Use `Tracker.open`. `applied` are the migrations that opening it applied; `key` is an API key with every scope.
     """
 
-    def __init__(self, settings: Settings, fake: FakeAnthropic | None, applied: list[str]) -> None:
+    def __init__(self, settings: Settings, demo: DemoProviders | None, applied: list[str]) -> None:
         self.settings = settings
-        self.is_demo = fake is not None
+        self.is_demo = demo is not None
         self.applied = applied
         self.key = settings.required("api_key")
-        self._fake = fake
+        self._demo = demo
         self._runs = _Runs()
         self._http = httpx.Client(timeout=30)
         self.app: App = runtime.build(
@@ -116,9 +116,9 @@ class Tracker:
         applied = _migrated(settings)
         if not wants_demo:
             return cls(settings, None, applied)
-        say("demo: figures of an invented organisation, from a fake provider, in a database of their own")
-        fake = FakeAnthropic().start()
-        return cls(_of_demo(settings, fake.url), fake, applied)
+        say("demo: figures of an invented organisation, from fake providers, in a database of their own")
+        providers = DemoProviders().start()
+        return cls(providers.settings(settings), providers, applied)
 
     @property
     def database_name(self) -> str:
@@ -151,8 +151,8 @@ class Tracker:
     def close(self) -> None:
         """Stop runs and let everything go; the data stays."""
         self.stop_runs()
-        if self._fake is not None:
-            self._fake.stop()
+        if self._demo is not None:
+            self._demo.stop()
         self._http.close()
         self.app.database.close()
 
@@ -203,13 +203,6 @@ def _log_to_stderr(settings: Settings) -> None:
         # Not `setStream`, which flushes the one before: whoever calls us in process may have closed that.
         handler.stream = sys.stderr
     runtime.logger.setLevel(settings.log_level)
-
-
-def _of_demo(settings: Settings, url: str) -> Settings:
-    # With --demo there may be real keys. What they open has no place beside invented figures.
-    no_keys: dict[str, object] = {name.lower(): None for name in settings.credentials()}
-    fake = {"anthropic_admin_key": SecretStr(ADMIN_KEY), "anthropic_base_url": url}
-    return settings.model_copy(update=no_keys | fake)
 
 
 def _beside(settings: Settings) -> Settings:

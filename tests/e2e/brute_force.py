@@ -42,6 +42,8 @@ class Fact:
     costs: dict[str, Decimal] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
     request_type: str = "unassigned"
+    provider: str = "anthropic"
+    requests: int = 0
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Sum:
     cost: Decimal = Decimal(0)
     tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLASSES, 0))
     unpriced: int = 0
+    requests: int = 0
 
 
 def facts(fake: FakeAnthropic, start: datetime, end: datetime) -> list[Fact]:
@@ -58,7 +61,7 @@ def facts(fake: FakeAnthropic, start: datetime, end: datetime) -> list[Fact]:
     keys = {key.id: key.name for key in fake.dataset.keys}
     workspaces = {workspace.id: workspace.name for workspace in fake.dataset.workspaces}
     found = [_used(at, row, keys, workspaces) for at, row in fake.raw_usage(start, end)]
-    for day, row in fake.raw_costs(_midnight(start), end):
+    for day, row in fake.raw_costs(midnight(start), end):
         if row["cost_type"] in BOOKED_FROM_THE_BILL:
             label = workspaces.get(row["workspace_id"] or "")
             usd = Decimal(row["amount"]) / 100
@@ -67,8 +70,8 @@ def facts(fake: FakeAnthropic, start: datetime, end: datetime) -> list[Fact]:
                     day,
                     row["cost_type"],
                     label,
-                    _project(label),
-                    _type(label),
+                    project_of(label),
+                    type_of(label),
                     usd,
                     {"unclassified": usd},
                     dict.fromkeys(CLASSES, 0),
@@ -82,7 +85,7 @@ def billed(fake: FakeAnthropic, start: datetime, end: datetime) -> dict[datetime
     """The bill per UTC day in USD."""
     days: dict[datetime, Decimal] = {}
     for day, row in fake.raw_costs(start, end):
-        days[_midnight(day)] = days.get(_midnight(day), Decimal(0)) + Decimal(row["amount"]) / 100
+        days[midnight(day)] = days.get(midnight(day), Decimal(0)) + Decimal(row["amount"]) / 100
     return days
 
 
@@ -91,6 +94,7 @@ def total(some: Iterable[Fact]) -> Sum:
     result = Sum()
     for fact in some:
         result.cost += fact.cost or 0
+        result.requests += fact.requests
         for name in CLASSES:
             result.tokens[name] += fact.tokens[name]
         if fact.cost is None:
@@ -133,23 +137,26 @@ def _used(at: datetime, row: dict[str, Any], keys: dict[str, str], workspaces: d
         at=at,
         model=SHOWN_AS.get(model, model),
         label=label,
-        project=_project(label),
-        session_type=_type(label, key),
+        project=project_of(label),
+        session_type=type_of(label, key),
         cost=sum(costs.values(), Decimal(0)) if table else None,
         costs=costs,
         tokens=dict(zip(CLASSES, counts, strict=True)),
     )
 
 
-def _project(label: str | None) -> str:
+def project_of(label: str | None) -> str:
+    """The project that a label belongs to by the rules every tracker starts with."""
     return next((name for prefix, name in PROJECTS.items() if (label or "").lower().startswith(prefix)), "General")
 
 
-def _type(label: str | None, key: str | None = None) -> str:
+def type_of(label: str | None, key: str | None = None) -> str:
+    """The session type that the names of a polled line say."""
     if "heartbeat" in (label or "").lower():
         return "heartbeat"
     return "subagent" if "subagent" in (key or "").lower() else "main"
 
 
-def _midnight(instant: datetime) -> datetime:
+def midnight(instant: datetime) -> datetime:
+    """The start of the UTC day that holds an instant."""
     return instant - (instant - datetime(2000, 1, 1, tzinfo=UTC)) % timedelta(days=1)

@@ -52,6 +52,7 @@ def test_a_healthy_tracker(tmp_path: Path, dsn: str, fake: FakeAnthropic) -> Non
         "API_KEY": "ok",
         "KEY_PEPPER": "ok",
         "anthropic": "ok",
+        "openai": "off",
         "vault": "ok",
     }
     assert "(demo)" in found["anthropic"].what

@@ -1,0 +1,175 @@
+"""Two providers in one ledger: every figure equals the sum by hand over the raw rows of both, to the last digit."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from infra.demo.openai.fake import ADMIN_KEY, FakeOpenAI
+from shared.core import jsontext
+from shared.store.database import connect
+from tests.e2e import brute_force, brute_force_openai
+from tests.e2e.brute_force import Fact, by, total
+from tests.e2e.conftest import NOW, Service
+
+START = datetime(2026, 8, 22, tzinfo=UTC)
+END = datetime(2026, 11, 20, 11, tzinfo=UTC)
+FIRST, LAST = date(2026, 8, 22), date(2026, 11, 20)
+ZONES = ("UTC", "Asia/Kathmandu", "America/New_York")
+KEYS = {
+    "by-model": lambda fact: fact.model,
+    "by-session-type": lambda fact: fact.session_type,
+    "by-project": lambda fact: fact.project,
+    "by-provider": lambda fact: fact.provider,
+    "by-account": lambda fact: f"{fact.provider}-demo",
+    "by-session": lambda fact: fact.label or "unassigned",
+    "by-source": lambda _: "api",
+}
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI(clock=lambda: NOW) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def both(serve: Callable[..., Service], fake: FakeOpenAI) -> Service:
+    service = serve(OPENAI_ADMIN_KEY=ADMIN_KEY, OPENAI_BASE_URL=fake.base_url)
+    run = service.post("/admin/collect", wait="28")
+    assert run["status"] == "succeeded", run
+    return service
+
+
+@pytest.fixture(scope="module")
+def openai(fake: FakeOpenAI) -> list[Fact]:
+    found = brute_force_openai.facts(fake, START, END)
+    assert len(found) > 5000
+    assert all(-int(fact.cost.normalize().as_tuple().exponent) <= 10 for fact in found if fact.cost)
+    return found
+
+
+@pytest.fixture(scope="module")
+def truth(both: Service, openai: list[Fact]) -> list[Fact]:
+    return [*brute_force.facts(both.fake, START, END), *openai]
+
+
+def on(facts: Sequence[Fact], zone: str, first: date, last: date) -> list[Fact]:
+    return [fact for fact in facts if first <= fact.at.astimezone(ZoneInfo(zone)).date() <= last]
+
+
+def check(answer: dict[str, Any], expected: Sequence[Fact]) -> None:
+    whole = total(expected)
+    assert (answer["total_cost"], answer["requests"]) == (whole.cost, whole.requests)
+    assert {name: answer["tokens"][name] for name in whole.tokens} == whole.tokens
+    for name, path in (("by_model", "by-model"), ("by_project", "by-project"), ("by_provider", "by-provider")):
+        assert answer[name] == {key: found.cost for key, found in by(expected, KEYS[path]).items()}
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_every_day_of_a_range(both: Service, truth: list[Fact], zone: str) -> None:
+    answer = both.get("/costs/range", start=str(FIRST), end=str(LAST), tz=zone)
+    inside = on(truth, zone, FIRST, LAST)
+    assert answer["total_cost"] == total(inside).cost == sum(day["total_cost"] for day in answer["periods"])
+    for index, period in enumerate(answer["periods"]):
+        day = FIRST + timedelta(days=index)
+        check(period, on(inside, zone, day, day))
+    # The slower of the two providers says how far the whole is complete.
+    assert answer["coverage"]["complete_until"] == "2026-11-20T09:30:00Z"
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_openai_alone(both: Service, openai: list[Fact], zone: str) -> None:
+    answer = both.get("/costs/range", start=str(FIRST), end=str(LAST), tz=zone, provider="OpenAI", group_by="month")
+    assert answer["total_cost"] == total(on(openai, zone, FIRST, LAST)).cost
+    for period in answer["periods"]:
+        month = [
+            f for f in on(openai, zone, FIRST, LAST) if f"{f.at.astimezone(ZoneInfo(zone)):%Y-%m-01}" == period["date"]
+        ]
+        check(period, month)
+    assert answer["coverage"]["unpriced_tokens"] == 0
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("path", KEYS)
+def test_breakdowns(both: Service, truth: list[Fact], zone: str, path: str) -> None:
+    answer = both.get(f"/costs/{path}", start=str(FIRST), end=str(LAST), tz=zone, limit="100")
+    inside = on(truth, zone, FIRST, LAST)
+    expected = by(inside, KEYS[path])
+    assert {row["key"]: row["cost"] for row in answer["data"]} == {key: found.cost for key, found in expected.items()}
+    for row in answer["data"]:
+        found = expected[row["key"]]
+        assert {name: row["tokens"][name] for name in found.tokens} == found.tokens
+        assert (row["requests"], row["unpriced_tokens"]) == (found.requests, found.unpriced)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_token_classes(both: Service, truth: list[Fact], zone: str) -> None:
+    answer = both.get("/costs/by-token-class", start=str(FIRST), end=str(LAST), tz=zone)
+    expected: dict[str, Decimal] = {}
+    for fact in on(truth, zone, FIRST, LAST):
+        for name, cost in fact.costs.items():
+            expected[name] = expected.get(name, Decimal(0)) + cost
+    assert {row["key"]: row["cost"] for row in answer["data"]} == expected
+
+
+@pytest.mark.parametrize("day", ["2026-09-15", "2026-11-12", "2026-11-19"])
+def test_explain_adds_up_line_by_line(both: Service, openai: list[Fact], day: str) -> None:
+    booked = {shown or line for line, shown in brute_force_openai.BOOKED.items()}
+    answer = both.get("/costs/explain", date=day, provider="openai")
+    expected = on(openai, "UTC", date.fromisoformat(day), date.fromisoformat(day))
+    assert answer["total_cost"] == total(expected).cost == sum(line["cost"] for line in answer["lines"])
+    for line in answer["lines"]:
+        for part in line["classes"]:
+            assert part["quantity"] * Decimal(part["price"]) / part["per"] == part["cost"]
+        if line["price"] is None:
+            is_counted = line["note"].startswith("counted only")
+            assert is_counted == (line["cost"] == 0)
+            assert is_counted or line["model"] in booked
+    assert answer["unpriced"] == []
+
+
+def test_what_the_bill_books_is_counted_once(both: Service, fake: FakeOpenAI) -> None:
+    for line in brute_force_openai.BOOKED:
+        answer = both.get("/costs/by-model", start=str(FIRST), end=str(LAST), request_type=line)
+        booked = sum((row.amount for row in fake.raw_costs(START, END) if row.line_item == line), Decimal(0))
+        assert answer["total_cost"] == booked > 0
+    searches = sum(r.counts["num_requests"] for r in fake.raw_usage(START, END) if r.report == "web_search_calls")
+    answer = both.get("/costs/by-model", start=str(FIRST), end=str(LAST), request_type="web_search", provider="openai")
+    assert (answer["total_cost"], sum(row["tokens"]["web_searches"] for row in answer["data"])) == (0, searches)
+
+
+def test_estimate_and_bill_agree_on_every_day(both: Service, fake: FakeOpenAI, openai: list[Fact]) -> None:
+    answer = both.get("/costs/reconciliation", start=str(FIRST), end=str(LAST), account="openai-demo")
+    bill = brute_force_openai.billed(fake, START, END)
+    estimates = by(openai, lambda fact: fact.at.date())
+    assert len(answer["data"]) == 91
+    for row in answer["data"]:
+        day = date.fromisoformat(row["date"])
+        assert row["estimated"] == estimates[day].cost
+        if day == LAST:  # its bill is written while the day goes on
+            assert (row["billed"], row["drift"]) == (None, None)
+        else:
+            assert (row["billed"], row["drift"]) == (bill[datetime(day.year, day.month, day.day, tzinfo=UTC)], 0)
+
+
+def test_no_person_is_named_anywhere(both: Service, fake: FakeOpenAI) -> None:
+    sent = [jsontext.dumps(key.wire()) for key in fake.dataset.keys]
+    assert any("mira@peakandpine.example" in text for text in sent)
+    with connect(both.dsn) as connection:
+        for table in ("buckets", "provider_names", "ledger", "accounts"):
+            rows = connection.execute(f"SELECT count(*) AS n FROM {table} WHERE {table}::text ~* 'peakandpine|Mira P'")  # noqa: S608 - constants of this file
+            assert rows.fetchone() == {"n": 0}, table
+
+
+def test_collecting_again_changes_nothing(both: Service) -> None:
+    before = both.get("/costs/range", start=str(FIRST), end=str(LAST))
+    run = both.post("/admin/collect", wait="28")
+    assert [account["account"] for account in run["result"]["accounts"]] == ["anthropic-demo", "openai-demo"]
+    for account in run["result"]["accounts"]:
+        assert {(s["new"], s["changed"], s["removed"]) for s in account["streams"]} == {(0, 0, 0)}
+    assert both.get("/costs/range", start=str(FIRST), end=str(LAST)) == before
+    assert both.post("/admin/verify")["result"]["drift"] == []
