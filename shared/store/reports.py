@@ -39,6 +39,7 @@ UNASSIGNED = "unassigned"
 _QUARTER = timedelta(minutes=15)
 _ADDED = ("lines", *MEASURES)
 _OTHERS = tuple(name for name in MEASURES if name != "cost")
+_EMPTY = "''"
 _ADDED_NAMES = ", ".join(_ADDED)
 _REST = f"ARRAY[{', '.join(f'sum({name})' for name in _OTHERS)}]"
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in _ADDED)
@@ -77,7 +78,7 @@ def sums(
     full = ["", *(column for column in names if column not in costs)]
     values = {"bounds": list(bounds), "start": bounds[0], "end": bounds[-1]}
     values |= {"wanted": ["", *names], "full": full, "costs": costs}
-    for query, more in _ways(connection, bounds, list(names), filters):
+    for query, more in _ways(connection, bounds, list(names), costs, filters):
         with connection.cursor(row_factory=tuple_row) as cursor:
             rows = cursor.execute(query.encode(), {**values, **more}).fetchall()
         # A roll-up by days that is cut anew at this moment answers nothing; the next one knows.
@@ -98,7 +99,11 @@ def _sums(row: Sequence[Any], names: Mapping[str, str]) -> Sums:
 
 
 def _ways(
-    connection: Connection, bounds: Sequence[datetime], columns: Sequence[str], filters: Filters
+    connection: Connection,
+    bounds: Sequence[datetime],
+    columns: Sequence[str],
+    costs: Sequence[str],
+    filters: Filters,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield queries that answer the same, each with its own values, the fastest first."""
     # Zones cut days at quarter hours; should one ever not, only the ledger knows on which side a line is.
@@ -107,10 +112,9 @@ def _ways(
         yield _between("facts", "recorded_at", columns, filters)
         return
     state = dailies.read(connection)
-    is_narrowed = bool(filters.columns)
-    plan = plan_days(bounds, state, state.closed_until if is_narrowed else state.cut_until)
+    plan = plan_days(bounds, state, state.closed_until if filters.columns else state.cut_until)
     if plan is not None:
-        yield _by_days(plan, state, columns, filters, is_narrowed=is_narrowed)
+        yield _by_days(plan, state, columns, costs, filters)
     yield _between("rollup_quarter", "slot", columns, filters)
 
 
@@ -121,9 +125,10 @@ def _between(table: str, time: str, columns: Sequence[str], filters: Filters) ->
 
 
 def _by_days(
-    plan: Plan, state: State, columns: Sequence[str], filters: Filters, *, is_narrowed: bool
+    plan: Plan, state: State, columns: Sequence[str], costs: Sequence[str], filters: Filters
 ) -> tuple[str, dict[str, Any]]:
     """Return the query that adds up whole days, and adds or takes away what periods have more or less."""
+    is_narrowed = bool(filters.columns)
     narrowed, values = _narrowed(filters, "rollup_day_keys")
     values |= {**plan.values(), "zone": state.zone.key}
     until = "closed_until" if is_narrowed else "cut_until"
@@ -138,23 +143,44 @@ def _by_days(
         days = _apart(days, columns)
     else:
         days = f"SELECT period, dimension, key, {_ADDED_NAMES} FROM ({days} AND dimension = ANY(%(wanted)s)) AS whole"
-    more = _slices(columns, filters)
-    return _answer(_added(f"{days} UNION ALL {more}" if plan.slices else days), still), values
+    if plan.slices:
+        days = f"{days} UNION ALL {_slices(costs, [name for name in columns if name not in costs], filters)}"
+    return _answer(_added(days), still), values
 
 
-def _slices(columns: Sequence[str], filters: Filters) -> str:
-    """Return the query of what the slices of a plan do to its periods."""
+def _slices(costs: Sequence[str], full: Sequence[str], filters: Filters) -> str:
+    """Return the query of what the slices of a plan do to its periods.
+
+    What only costs are asked of is summed apart: many combinations of keys with two sums each, few with all sums.
+    """
+    parts = [_of_slices(["", *full], full, _ADDED, filters)]
+    if costs:
+        parts.append(_of_slices(costs, costs, ("lines", "cost"), filters))
+    return f"""
+        SELECT period, dimension, key, {", ".join(f"sign * {name} AS {name}" for name in _ADDED)}
+        FROM ({" UNION ALL ".join(parts)}) AS slice
+        JOIN unnest(%(numbers)s::integer[], %(periods)s::integer[], %(signs)s::integer[])
+            AS effect (number, period, sign) USING (number)
+        """
+
+
+def _of_slices(dimensions: Sequence[str], columns: Sequence[str], measures: Sequence[str], filters: Filters) -> str:
     narrowed, _ = _narrowed(filters, "rollup_quarter")
+    sums = ", ".join(f"sum({name}) AS {name}" for name in measures)
+    # Summed inside, because the planner would rather read the whole roll-up than join it to slices.
     cells = f"""
         SELECT slice.number, cell.*
         FROM unnest(%(lows)s::timestamptz[], %(highs)s::timestamptz[]) WITH ORDINALITY AS slice (low, high, number)
-        CROSS JOIN LATERAL (SELECT * FROM rollup_quarter WHERE slot >= low AND slot < high{narrowed}) AS cell
+        CROSS JOIN LATERAL (
+            SELECT {"".join(f"{name}, " for name in columns)}{sums} FROM rollup_quarter
+            WHERE slot >= low AND slot < high{narrowed} {f"GROUP BY {', '.join(columns)}" if columns else ""}
+        ) AS cell
         """
+    totals = ", ".join(f"sum({name}) AS {name}" if name in measures else f"NULL::numeric AS {name}" for name in _ADDED)
     return f"""
-        SELECT period, dimension, key, {", ".join(f"sign * {name} AS {name}" for name in _ADDED)}
-        FROM ({_added(_apart(cells, columns, "number"), "number")}) AS slice
-        JOIN unnest(%(numbers)s::integer[], %(periods)s::integer[], %(signs)s::integer[])
-            AS effect (number, period, sign) USING (number)
+        SELECT number, dimension, key, {totals}
+        FROM ({cells}) AS found CROSS JOIN LATERAL (VALUES {_named(dimensions)}) AS named (dimension, key)
+        GROUP BY number, dimension, key
         """
 
 
@@ -167,25 +193,28 @@ def _ready(days: str, dimensions: str, others: str, condition: str) -> str:
         """
 
 
-def _apart(rows: str, columns: Sequence[str], by: str = "period") -> str:
-    """Return the query that gives each row of another one once per dimension, `''` for the whole."""
-    named = ", ".join(("('', '')", *(f"('{name}', {name}::text)" for name in columns)))
-    keys = ", ".join((by, *columns))
+def _apart(rows: str, columns: Sequence[str]) -> str:
+    """Return the query that gives sums of rows by period and columns once per dimension, `''` for the whole."""
+    keys = ", ".join(("period", *columns))
     # Keys are put together first, so that only what is left has to be added up once per dimension.
     return f"""
-        SELECT {by}, dimension, key, {_ADDED_NAMES}
+        SELECT period, dimension, key, {_ADDED_NAMES}
         FROM (SELECT {keys}, {_SUMS} FROM ({rows}) AS cell GROUP BY {keys}) AS found
-        CROSS JOIN LATERAL (VALUES {named}) AS named (dimension, key)
+        CROSS JOIN LATERAL (VALUES {_named(["", *columns])}) AS named (dimension, key)
         """
 
 
-def _added(rows: str, by: str = "period") -> str:
+def _named(dimensions: Sequence[str]) -> str:
+    return ", ".join(f"('{name}', {f'{name}::text' if name else _EMPTY})" for name in dimensions)
+
+
+def _added(rows: str) -> str:
     """Return the query that adds up rows by dimension and key; but for dimensions in `full`, lines and costs only."""
     others = ", ".join(f"sum({name}) FILTER (WHERE is_full) AS {name}" for name in _OTHERS)
     return f"""
-        SELECT {by}, dimension, key, sum(lines) AS lines, sum(cost) AS cost, {others}
+        SELECT period, dimension, key, sum(lines) AS lines, sum(cost) AS cost, {others}
         FROM (SELECT *, dimension = ANY(%(full)s::text[]) AS is_full FROM ({rows}) AS apart) AS marked
-        GROUP BY {by}, dimension, key
+        GROUP BY period, dimension, key
         """
 
 
