@@ -1,28 +1,53 @@
-"""`cost-tracker accounts`: whose usage it is; polled accounts, and those that only events name."""
+"""`cost-tracker accounts`: whose usage it is; polled by a credential, or only named by events."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import sys
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cost_tracker.connection import AsJson, Key, Url, connected
 from cost_tracker.groups import ListsByDefault
-from cost_tracker.output import ExitCode, answer, answers, note, print_json, show_table
+from cost_tracker.options import parse_usd
+from cost_tracker.output import ExitCode, answer, answers, money, note, print_json, show_table
+
+if TYPE_CHECKING:
+    from cost_tracker.client import Client
 
 _PATH = "/api/accounts"
 
 app = typer.Typer(
     cls=ListsByDefault,
-    help="Show accounts and add those that events name, such as a subscription that nothing polls.",
+    help="Show and change accounts: those that are polled, and those that only events name, such as a subscription.",
 )
+
+
+class Usage(StrEnum):
+    """What becomes of an account's usage when it goes."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id, as `cost-tracker accounts` shows them.")]
+FromStdin = Annotated[
+    bool,
+    typer.Option("--credential-stdin", help="Poll it: read its key from standard input, where no history keeps it."),
+]
+Limit = Annotated[
+    Decimal | None, typer.Option(parser=parse_usd, metavar="USD", help="What it may cost in a month, for budgets.")
+]
+Default = Annotated[
+    bool | None, typer.Option("--default/--no-default", help="Events of its provider that name no account are its.")
+]
 
 
 @app.command("list")
 def list_accounts(*, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
-    """Show every account, oldest first. Exit 3 if there is none.
-
-    Events that name no account belong to the default one of their provider.
+    """Show every account with its state and how far its figures are complete. Exit 3 if there is none.
 
     Example: [bold]cost-tracker accounts[/bold]
     """
@@ -32,30 +57,168 @@ def list_accounts(*, as_json: AsJson = False, url: Url = None, key: Key = None) 
         print_json(rows)
     elif rows:
         lines = [
-            (row["name"], row["provider"], row["origin"], "yes" if row["default"] else "", row["id"]) for row in rows
+            (
+                row["name"],
+                row["provider"],
+                row["setting"] or row["origin"],
+                row["state"].replace("_", " "),
+                _minute(row["complete_until"]),
+                "yes" if row["default"] else "",
+                "" if row["monthly_limit"] is None else money(row["monthly_limit"]),
+                row["id"],
+            )
+            for row in rows
         ]
-        show_table(answers(), "Accounts", ("Account", "Provider", "From", "Default", "Id"), lines, text_columns=4)
+        names = ("Account", "Provider", "From", "State", "Complete until (UTC)", "Default", "Monthly limit", "Id")
+        show_table(answers(), "Accounts", names, lines, text_columns=6)
+        for row in rows:
+            if row["error"]:
+                note(f"{row['name']}: {row['error']}")
     if not rows:
         note("There is no account yet; collecting makes them, and so does `cost-tracker accounts add`.")
         raise typer.Exit(ExitCode.NOTHING)
 
 
 @app.command()
-def add(
+def add(  # noqa: PLR0913 - the options of the command
     name: Annotated[str, typer.Argument(metavar="NAME", help="What events call it, such as 'Claude Max'.")],
     *,
     provider: Annotated[str, typer.Option(metavar="NAME", help="Whose models it pays for, such as anthropic.")],
+    credential_stdin: FromStdin = False,
+    default: Default = None,
+    monthly_limit: Limit = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Add an account that is not polled; its events are the whole truth about it.
+    """Add an account. Without a credential it is not polled: its events are the whole truth about it.
 
     Example: [bold]cost-tracker accounts add 'Claude Max' --provider anthropic[/bold]
     """
+    body = {
+        "name": name,
+        "provider": provider,
+        **_given(credential_stdin, default=default, monthly_limit=monthly_limit),
+    }
     with connected(url, key, real=True) as client:
-        made = client.post(_PATH, {"name": name, "provider": provider})["data"]
+        _show(client.post(_PATH, body), as_json=as_json)
+
+
+@app.command("set")
+def set_account(  # noqa: PLR0913 - the options of the command
+    name: Name,
+    *,
+    new_name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Another name.")] = None,
+    credential_stdin: FromStdin = False,
+    default: Default = None,
+    monthly_limit: Limit = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Change an account, or give it a new credential; what is left out stays.
+
+    Example: [bold]cost-tracker accounts set 'Claude Max' --monthly-limit 200 --default[/bold]
+    """
+    body = _given(credential_stdin, name=new_name, default=default, monthly_limit=monthly_limit)
+    if not body:
+        raise typer.BadParameter("Say what to change: --name, --credential-stdin, --default or --monthly-limit.")
+    with connected(url, key, real=True) as client:
+        _show(client.put(f"{_PATH}/{_id(client, name)}", body), as_json=as_json)
+
+
+@app.command("test")
+def try_account(name: Name, *, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Try an account's credential by its provider's cheapest call; exit 1 if it does not work.
+
+    Example: [bold]cost-tracker accounts test anthropic[/bold]
+    """
+    with connected(url, key) as client:
+        found = client.post(f"{_PATH}/{_id(client, name)}/test")
     if as_json:
-        print_json(made)
+        print_json(found)
     else:
-        answer(f"{made['id']}: {made['name']} of {made['provider']}{', its default' if made['default'] else ''}")
+        answer(f"{name}: {found['message']} {found['advice']}".rstrip())
+    if not found["ok"]:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def remove(
+    name: Name,
+    *,
+    usage: Annotated[
+        Usage | None,
+        typer.Option(metavar="keep|delete", help="Needed where there is usage: keep archives it, delete voids it."),
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Remove an account, and decide what becomes of its usage.
+
+    Example: [bold]cost-tracker accounts remove 'Claude Max' --usage keep[/bold]
+    """
+    with connected(url, key, real=True) as client:
+        run = client.follow(client.delete(f"{_PATH}/{_id(client, name)}", usage=usage and usage.value))
+    if as_json:
+        print_json(run)
+    elif run["status"] == "succeeded":
+        answer(f"{name}: {'archived, its figures stay' if usage is Usage.KEEP else 'removed'}")
+    if run["status"] != "succeeded":
+        note(f"cost-tracker: {run['error']}")
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def services(*, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
+    """Show every known service, how it is tracked, and what it needs.
+
+    Example: [bold]cost-tracker accounts services[/bold]
+    """
+    with connected(url, key) as client:
+        rows: list[dict[str, Any]] = client.get("/api/services")["data"]
+    if as_json:
+        print_json(rows)
+        return
+    lines = [
+        (row["name"], row["tracked"], ", ".join(one["name"] for one in row["accounts"]), row["guidance"])
+        for row in rows
+    ]
+    show_table(answers(), "Services", ("Service", "Tracked by", "Accounts", "What it needs"), lines, text_columns=4)
+
+
+def _given(credential_stdin: bool, **fields: object) -> dict[str, object]:  # noqa: FBT001 - private
+    given = {name: value for name, value in fields.items() if value is not None}
+    return {**given, "credential": _credential()} if credential_stdin else given
+
+
+def _credential() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Credential", hide_input=True, err=True)).strip()
+    return sys.stdin.readline().strip()
+
+
+def _id(client: Client, name: str) -> int:
+    rows = client.get(_PATH)["data"]
+    found = next((row["id"] for row in rows if name in {row["name"], str(row["id"])}), None)
+    if found is None:
+        known = ", ".join(row["name"] for row in rows) or "none yet"
+        raise typer.BadParameter(f"There is no account {name!r}; there is {known}.")
+    return int(found)
+
+
+def _show(found: dict[str, Any], *, as_json: bool) -> None:
+    account = found["data"]
+    if as_json:
+        print_json(account)
+    else:
+        polled = "" if account["has_credential"] else ", not polled"
+        default = ", its default" if account["default"] else ""
+        answer(f"{account['id']}: {account['name']} of {account['provider']}{default}{polled}")
+    if found.get("warning"):
+        note(f"cost-tracker: {found['warning']}")
+
+
+def _minute(instant: str | None) -> str:
+    return "" if instant is None else instant[:16].replace("T", " ")

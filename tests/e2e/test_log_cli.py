@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -137,10 +138,28 @@ def test_statistics_average_only_over_what_was_counted(cli: Cli) -> None:
     assert cli("stats", "--model", "claude-opus-4-6").code == 3
 
 
-def test_accounts_are_listed_and_added(cli: Cli) -> None:
+def test_accounts_are_made_changed_and_removed(cli: Cli) -> None:
     assert cli("accounts").code == 3
-    assert cli("accounts", "add", "Max", "--provider", "Claude").out == "1: Max of anthropic, its default\n"
-    assert cli.json("accounts")[0]["name"] == "Max"
-    assert "Max" in cli("accounts", "list").out
+    assert cli("accounts", "add", "Max", "--provider", "Claude").out == "1: Max of anthropic, its default, not polled\n"
     assert cli("accounts", "add", "Max", "--provider", "anthropic").code == 1
     assert cli.json(*SONNET, "--account", "Max")["data"]["account"] == "Max"
+    changed = cli.json("accounts", "set", "Max", "--name", "Claude Max", "--monthly-limit", "200")
+    assert (changed["name"], changed["monthly_limit"]) == ("Claude Max", 200)
+    second = ("accounts", "add", "Work", "--provider", "anthropic", "--default")
+    assert cli(*second).out.endswith(": Work of anthropic, its default, not polled\n")
+    assert [row["default"] for row in cli.json("accounts")] == [False, True]
+    assert "$200.00" in cli("accounts", "list").out
+    assert cli("accounts", "set", "Nobody", "--default").code == 2
+    assert cli("accounts", "set", "Work").code == 2
+    assert cli("accounts", "test", "Work").code == 1
+    assert cli("accounts", "remove", "Claude Max").code == 1, "there is usage: somebody has to say what becomes of it"
+    assert cli("accounts", "remove", "1", "--usage", "keep").out == "1: archived, its figures stay\n"
+    assert cli("accounts", "remove", "Work").out == "Work: removed\n"
+    assert "anthropic" in {row["id"] for row in cli.json("accounts", "services")}
+    assert "Tracked by" in cli("accounts", "services").out
+
+
+def test_a_credential_comes_from_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("not a key\n"))
+    refused = cli("accounts", "add", "Work", "--provider", "anthropic", "--credential-stdin")
+    assert (refused.code, "no key has" in refused.err, "not a key" in refused.err) == (1, True, False)

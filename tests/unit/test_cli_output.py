@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from cost_tracker.app import app
 from cost_tracker.main import main
 from cost_tracker.output import clean, count, money
 from cost_tracker.reports import ALWAYS, is_empty
 from cost_tracker.tables import bar, show, summary, trust
+from tests.fixtures.command_tree import leaves
 
 
 @pytest.mark.parametrize(
@@ -188,12 +188,22 @@ def test_wrong_options_are_usage_errors(arguments: tuple[str, ...]) -> None:
     assert run(*arguments) == 2
 
 
-@pytest.mark.parametrize("command", ["serve", "init", "collect", "report", "verify"])
-def test_help_has_an_example_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(command, "--help") == 0
-    out = capsys.readouterr().out
-    assert f"Example: cost-tracker {command}" in out
+@pytest.mark.parametrize("words", leaves(), ids=" ".join)
+def test_help_has_an_example_and_json(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*words, "--help") == 0
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    # `list` may be left out, and is where it says the same.
+    names = {" ".join(words), " ".join(word for word in words if word != "list")}
+    assert any(f"Example: cost-tracker {name}" in out for name in names)
     assert "--json" in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete(shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    # Which shell asks is not what is tested here.
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    assert run("--show-completion", shell) == 0
+    assert "COMPLETE" in capsys.readouterr().out
 
 
 def test_an_address_that_is_none_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,12 +217,6 @@ def test_a_malformed_setting_is_one_sentence(
     monkeypatch.setenv("TIMEZONE", "Mars/Olympus")
     assert run("report") == 1
     assert "TIMEZONE" in capsys.readouterr().err
-
-
-def test_every_command_is_registered() -> None:
-    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert names >= {"serve", "init", "collect", "report", "verify", "push", "doctor"}
-    assert "keys" in {group.name for group in app.registered_groups}
 
 
 def test_the_breakdowns_of_every_report_are_those_of_the_contract() -> None:

@@ -16,6 +16,11 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT /
 MANUAL = "\n".join(PAGES.values())
 ROUTES = sorted({(route.method, route.path) for router in ROUTERS for route in router.routes})
 COMMANDS = sorted(getattr(typer.main.get_command(command_line), "commands", {}))
+# What people rely on, whatever else there is.
+PROMISED = (
+    "init", "serve", "log", "import", "report", "stats", "export", "models", "projects", "accounts", "collect", "push",
+    "reprice", "verify", "keys", "doctor", "statusline",
+)  # fmt: skip
 TABLES = ("usage_records", "daily_summaries", "project_mappings")
 
 
@@ -33,6 +38,12 @@ def test_every_route_is_in_the_manual(method: str, path: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_the_manual(command: str) -> None:
     assert f"`cost-tracker {command}" in MANUAL
+
+
+@pytest.mark.parametrize("command", PROMISED)
+def test_every_command_that_was_promised_is_there(command: str) -> None:
+    assert command in COMMANDS
+    assert f"| `cost-tracker {command}` |" in README
 
 
 @pytest.mark.parametrize("name", [*names().values(), *TABLES])
