@@ -45,6 +45,10 @@ def take_over(connection: Connection, account_id: int, stream: str) -> Checkpoin
     Raises:
         SupersededError: the account was archived or deleted meanwhile.
     """
+    # Before its account, as whoever re-prices or merges does: else each may wait for the other.
+    connection.execute(
+        "SELECT 1 FROM collection_state WHERE account_id = %s AND stream = %s FOR UPDATE", [account_id, stream]
+    )
     row = connection.execute(
         f"""
         INSERT INTO collection_state (account_id, stream, fence)
