@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shared.core import jsontext
 from shared.core.pricing import PRICES
 from shared.store import rollups
+from shared.store.products import PARTS, PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 _IDS_AT_ONCE = 100_000
-# What each step may take of the server's memory.
-_MEMORY = "128MB"
 # The days of the ledger among advisory locks.
 _LOCK = 0x1ED6E2
 
@@ -104,14 +103,11 @@ def compute(
 
     The table lives as long as the transaction. Unless it is dry, its lines are locked until then.
     """
-    # By default Postgres would join and sort the lines of a busy day on disk.
-    connection.execute("SELECT set_config('work_mem', %s, true)", [_MEMORY])
     connection.execute(
         f"""
         CREATE TEMP TABLE repriced (
-            id bigint, card integer, keeps_rates boolean, is_renamed boolean, account_id bigint,
-            recorded_at timestamptz, name text, requests bigint, tokens bigint,
-            model_before text, cost_before numeric, model text, cost numeric,
+            id bigint, card integer, keeps_rates boolean, account_id bigint, recorded_at timestamptz, name text,
+            requests bigint, tokens bigint, model_before text, cost_before numeric, model text, cost numeric,
             {", ".join(f"{name} numeric" for name in rollups.COSTS)}
         ) ON COMMIT DROP
         """
@@ -120,8 +116,8 @@ def compute(
         _compute(only_unpriced=only_unpriced, is_dry=is_dry),
         {"start": start, "end": end, "cards": jsontext.dumps(cards)},
     )
-    # How many there are, and of each kind, is all that the planner has to know.
-    connection.execute("ANALYZE repriced (id, is_renamed)")
+    # How many there are is all that the planner has to know.
+    connection.execute("ANALYZE repriced (id)")
 
 
 def changes(connection: Connection, zone: str) -> list[Record]:
@@ -150,7 +146,7 @@ def used_cards(connection: Connection) -> list[int]:
 
 def names(connection: Connection) -> dict[str, str]:
     """Return id as sent (lower case) -> new canonical id of the lines that are renamed."""
-    rows = connection.execute("SELECT DISTINCT name, model FROM repriced WHERE is_renamed ORDER BY name")
+    rows = connection.execute("SELECT DISTINCT name, model FROM repriced WHERE model <> model_before ORDER BY name")
     return {row["name"].lower(): row["model"] for row in rows}
 
 
@@ -197,7 +193,7 @@ def apply(connection: Connection, start: datetime, end: datetime, rates_ids: Map
     `rates_ids` are the stored rates of each used card.
     """
     bounds = {"start": start, "end": end}
-    rows = connection.execute("SELECT id FROM repriced WHERE is_renamed ORDER BY id").fetchall()
+    rows = connection.execute("SELECT id FROM repriced WHERE model <> model_before ORDER BY id").fetchall()
     renamed = [[row["id"] for row in rows[at : at + _IDS_AT_ONCE]] for at in range(0, len(rows), _IDS_AT_ONCE)]
     for ids in renamed:
         rollups.subtract(connection, ids)
@@ -232,43 +228,13 @@ _SHIFT = f"""
         sum(CASE WHEN repriced.cost IS NULL THEN facts.requests ELSE 0 END - unpriced_requests) AS unpriced_requests,
         sum(CASE WHEN repriced.cost IS NULL THEN repriced.tokens ELSE 0 END - unpriced_tokens) AS unpriced_tokens
     FROM repriced JOIN facts ON facts.id = repriced.id
-    WHERE NOT repriced.is_renamed AND facts.recorded_at >= %(start)s AND facts.recorded_at < %(end)s
+    WHERE repriced.model = repriced.model_before AND facts.recorded_at >= %(start)s AND facts.recorded_at < %(end)s
     GROUP BY {_KEYS}
 """
 
 
-def _times(count: str, price: str, unit: str = "0.000001") -> str:
-    """Return count x price per unit in SQL: NULL where there is no price, except for nothing, which is free."""
-    return f"CASE WHEN {count} = 0 THEN 0 ELSE {count} * card.{price}_price * {unit} END"
-
-
-# OFFSET 0 has each of these computed once per line; without it the planner writes them out wherever they are used.
-# Parts that add up to more than their whole are cut to it: audio first, then images, then reasoning.
-_PARTS = """
-    LATERAL (SELECT least(audio_input_tokens, input_tokens) AS audio_in,
-                    least(audio_output_tokens, output_tokens) AS audio_out) AS audio,
-    LATERAL (SELECT least(image_input_tokens, input_tokens - audio_in) AS image_in,
-                    least(image_output_tokens, output_tokens - audio_out) AS image_out) AS images,
-    LATERAL (SELECT least(reasoning_tokens, output_tokens - audio_out - image_out) AS thought) AS thoughts,
-    LATERAL (SELECT input_tokens - audio_in - image_in AS text_in,
-                    output_tokens - audio_out - image_out - thought AS text_out OFFSET 0) AS texts
-"""
-_PRODUCTS = {
-    "input_cost": _times("text_in", "input"),
-    "output_cost": f"{_times('text_out', 'output')} + {_times('thought', 'reasoning')}",
-    "cache_read_cost": _times("cache_read_tokens", "cache_read"),
-    "cache_write_5m_cost": _times("cache_write_5m_tokens", "cache_write_5m"),
-    "cache_write_1h_cost": _times("cache_write_1h_tokens", "cache_write_1h"),
-    "audio_cost": f"{_times('audio_in', 'audio_input')} + {_times('audio_out', 'audio_output')}",
-    "image_cost": f"{_times('image_in', 'image_input')} + {_times('image_out', 'image_output')}",
-    "web_search_cost": _times("web_searches", "web_search", "0.001"),
-    # No fee is the rule: a missing one is not a missing price.
-    "request_cost": "requests * coalesce(card.request_price, 0) * 0.001",
-}
-
-
 def _compute(*, only_unpriced: bool, is_dry: bool) -> str:
-    products = ", ".join(f"{product} AS {name}" for name, product in _PRODUCTS.items())
+    products = ", ".join(f"{product} AS {name}" for name, product in PRODUCTS.items())
     new_costs = ", ".join(
         f"CASE WHEN NOT is_priced THEN ledger.{name} WHEN total IS NULL THEN 0 ELSE trim_scale(product.{name}) END "
         f"AS {name}"
@@ -286,8 +252,7 @@ def _compute(*, only_unpriced: bool, is_dry: bool) -> str:
             SELECT *, md5((detail - 'version')::text) AS substance
             FROM jsonb_to_recordset(%(cards)s::jsonb) AS listed ({_CARD_COLUMNS})
         )
-        SELECT ledger.id, CASE WHEN total IS NULL THEN NULL ELSE card.number END, keeps,
-            card.model <> ledger.model, ledger.account_id,
+        SELECT ledger.id, CASE WHEN total IS NULL THEN NULL ELSE card.number END, keeps, ledger.account_id,
             ledger.recorded_at, ledger.model_raw, ledger.requests, {_TOKENS}, ledger.model, ledger.cost,
             card.model, new.cost,
             {", ".join(f"new.{name}" for name in rollups.COSTS)}
@@ -296,14 +261,14 @@ def _compute(*, only_unpriced: bool, is_dry: bool) -> str:
         LATERAL (SELECT {_IS_PRICED} AS is_priced, CASE WHEN ledger.requests = 1 AND ledger.context_window IS NULL THEN
             ledger.input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens
             ELSE 0 END AS size) AS line,
-        {_PARTS},
+        {PARTS},
         LATERAL (SELECT {products} OFFSET 0) AS product,
         LATERAL (SELECT CASE WHEN card.detail IS NOT NULL THEN {" + ".join(f"product.{name}" for name in rollups.COSTS)}
             END AS total OFFSET 0) AS whole,
         LATERAL (SELECT
             CASE WHEN is_priced THEN coalesce(trim_scale(total), reported_cost) ELSE ledger.cost END AS cost,
             CASE WHEN NOT is_priced THEN true WHEN total IS NULL THEN ledger.rates_id IS NULL
-                ELSE coalesce((ledger.rates_id, card.substance) IN (SELECT id, substance FROM rates), false)
+                ELSE (SELECT substance FROM rates WHERE id = ledger.rates_id) IS NOT DISTINCT FROM card.substance
                 END AS keeps,
             {new_costs} OFFSET 0) AS new
         WHERE {_SPAN} AND {_NAMED} AND size > card.above AND (card.up_to IS NULL OR size <= card.up_to)
