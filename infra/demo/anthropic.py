@@ -3,10 +3,11 @@
 It serves `make run` without keys and every test of the collector; nothing in it is patched, everything is HTTP.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import count
+from types import MappingProxyType
 
 from infra.demo import listings, reports
 from infra.demo.dataset import Dataset, Json
@@ -60,6 +61,7 @@ class FakeAnthropic(LoopbackServer):
         admin_key: the one key it accepts in `x-api-key`.
         faults: what goes wrong, in order; see `Fault`.
         port: 0 takes a free one.
+        organisation: what it says of whom the key belongs to: `id`, `name` and `type`.
     """
 
     def __init__(
@@ -70,11 +72,13 @@ class FakeAnthropic(LoopbackServer):
         admin_key: str = ADMIN_KEY,
         faults: Iterable[Fault] = (),
         port: int = 0,
+        organisation: Mapping[str, str] = MappingProxyType(ORGANISATION),
     ) -> None:
         super().__init__(self._respond, self._error_body, faults=faults, port=port)
         self.dataset: Dataset = Organisation(clock()) if dataset is None else dataset
         self.clock = clock
         self.admin_key = admin_key
+        self.organisation = organisation
         self._numbers = count(1)
 
     def raw_usage(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, Json]]:
@@ -125,7 +129,7 @@ class FakeAnthropic(LoopbackServer):
             case Path.WORKSPACES:
                 return listings.workspaces(request, self.dataset)
             case Path.ME:
-                return dict(ORGANISATION)
+                return dict(self.organisation)
             case path:
                 raise ApiError(404, "not_found_error", f"Not found: {path}")
 

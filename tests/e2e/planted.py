@@ -4,19 +4,24 @@
 by themselves. The test that starts it looks for the secrets in all of it.
 """
 
+import shutil
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
 from functions import jobs, metrics, runtime
 from functions.api import main
 from infra.demo import faults
-from infra.demo.anthropic import FakeAnthropic, Path
+from infra.demo.anthropic import FakeAnthropic
+from infra.demo.anthropic import Path as Route
 from infra.demo.faults import Fault
 from infra.demo.vault import FakeVault
+from infra.local.sealer import KeyFileSealer
 from infra.local.transport import HandlerTransport
 from shared.config import Settings
 from shared.store.database import connect
@@ -26,7 +31,10 @@ API = "PLANTEDapikey0123456789abcdef"
 PEPPER = "PLANTEDpepper0123456789abcdef"
 PASSWORD = "PLANTEDdsnpassword0123456789"
 VAULT = "PLANTEDvaultkey0123456789abc"
-SECRETS = (PROVIDER, API, PEPPER, PASSWORD, VAULT)
+STORED = "sk-ant-admin01-PLANTEDstored0123456789"
+ROTATED = "sk-ant-admin01-PLANTEDrotated0123456789"
+WRONG = "sk-ant-api03-PLANTEDwrong0123456789"
+SECRETS = (PROVIDER, API, PEPPER, PASSWORD, VAULT, STORED, ROTATED, WRONG)
 
 
 def say(text: object) -> None:
@@ -63,17 +71,55 @@ def bad_days(client: httpx.Client, fake: FakeAnthropic, vault: FakeVault) -> Non
     for fault in (
         Fault(status=401, times=None),
         Fault(status=403, times=None),
-        Fault(path=Path.USAGE, status=500),
-        Fault(path=Path.USAGE, text=f"<html>{PROVIDER}"),
-        Fault(path=Path.USAGE, transform=faults.counts_as_text),
-        Fault(path=Path.USAGE, cut=True),
-        Fault(path=Path.USAGE, status=400, payload={"error": {"type": "x", "message": f"bad key {PROVIDER}"}}),
+        Fault(path=Route.USAGE, status=500),
+        Fault(path=Route.USAGE, text=f"<html>{PROVIDER}"),
+        Fault(path=Route.USAGE, transform=faults.counts_as_text),
+        Fault(path=Route.USAGE, cut=True),
+        Fault(path=Route.USAGE, status=400, payload={"error": {"type": "x", "message": f"bad key {PROVIDER}"}}),
     ):
         with struck(fake, fault):
             ask(client, "POST", "/admin/collect", json=days, params={"wait": "20"})
     for fault in (Fault(status=500, times=None), Fault(status=401), Fault(cut=True), Fault(text=VAULT)):
         with struck(vault, fault):
             ask(client, "POST", "/admin/sync-cv", json={"date": "2026-11-18"}, timeout=60)
+
+
+def stored_accounts(client: httpx.Client, app: runtime.App, fake: FakeAnthropic, home: Path) -> None:
+    """A credential's whole life: refused, stored, tried, collected with, refused later, replaced, its key lost."""
+    options = {"base_url": fake.url}
+    body = {"name": "stored", "provider": "anthropic", "options": options}
+    for credential in (WRONG, f"{STORED} ", f"{STORED}\n{STORED}", [STORED], {"key": STORED}):
+        ask(client, "POST", "/api/accounts", json={**body, "credential": credential})
+        tried = {"provider": "anthropic", "credential": credential, "options": options}
+        ask(client, "POST", "/api/accounts/test", json=tried)
+    ask(client, "POST", "/api/accounts", json={**body, "credential": STORED, "nonsense": STORED})
+    with struck(fake, Fault(status=401, payload={"error": {"type": "x", "message": f"bad key {STORED}"}}, times=None)):
+        ask(client, "POST", "/api/accounts", json={**body, "credential": STORED})
+    fake.admin_key = STORED
+    with struck(fake, Fault(cut=True, times=None)):
+        ask(client, "POST", "/api/accounts", json={**body, "credential": STORED})
+    [path] = [
+        f"/api/accounts/{row['id']}"
+        for row in client.get("/api/accounts").json()["data"]
+        if row["name"] == "stored"
+    ]  # fmt: skip
+    for admin_key in (STORED, ROTATED):
+        fake.admin_key = admin_key
+        for ending in ("test", "sync"):
+            ask(client, "POST", f"{path}/{ending}", params={"wait": "20"} if ending == "sync" else {})
+        say(repr(app.sources(60)))
+    ask(client, "PUT", path, json={"credential": ROTATED})
+    ask(client, "PUT", path, json={"credential": ROTATED, "monthly_limit": "x"})
+    ask(client, "GET", "/api/services")
+    key_file = home / "credential-key"
+    kept = key_file.read_bytes()
+    key_file.write_bytes(b"nonsense")
+    ask(client, "POST", f"{path}/test")
+    key_file.unlink()
+    ask(client, "POST", f"{path}/sync", params={"wait": "20"})
+    key_file.write_bytes(kept)
+    key_file.chmod(0o600)
+    ask(client, "GET", "/api/usage/export")
 
 
 def out_of_reach(environment: dict[str, str]) -> None:
@@ -100,7 +146,8 @@ def client_of(app: runtime.App) -> httpx.Client:
 def main_(dsn: str) -> None:
     name, host = (dict(part.split("=", 1) for part in dsn.split())[key] for key in ("dbname", "host"))
     vault = FakeVault(key=VAULT)
-    with FakeAnthropic(admin_key=PROVIDER) as fake, vault:
+    theirs = {"id": "another-organisation", "name": "Another", "type": "organization"}
+    with FakeAnthropic(admin_key=PROVIDER) as fake, FakeAnthropic(organisation=theirs) as other, vault:
         environment = {
             # Postgres trusts its socket, whatever the password is.
             "DATABASE_URL": f"postgresql://postgres:{PASSWORD}@/{name}?host={host}",
@@ -113,14 +160,22 @@ def main_(dsn: str) -> None:
             "COLLECTION_BACKFILL_DAYS": "5",
             "LOG_LEVEL": "DEBUG",
         }
-        app = runtime.build(Settings.load(environment), httpx.Client(trust_env=False), dispatch=runtime.in_a_thread)
+        home = Path(tempfile.mkdtemp())
+        app = runtime.build(
+            Settings.load(environment),
+            httpx.Client(trust_env=False),
+            dispatch=runtime.in_a_thread,
+            sealer=KeyFileSealer(home),
+        )
         say(repr(app))
         say(repr(app.sources(60)))
         client = client_of(app)
         ask(client, "POST", "/admin/collect", json={}, params={"wait": "28"})
         ask(client, "POST", "/admin/sync-cv", json={})
+        stored_accounts(client, app, other, home)
         every_route(client)
         bad_days(client, fake, vault)
+        shutil.rmtree(home)
         metrics.emit("test", dict.fromkeys(metrics.EVERY, 1.0))
         out_of_reach(environment)
     with connect(dsn) as connection:

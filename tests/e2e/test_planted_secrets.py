@@ -30,4 +30,7 @@ def test_no_secret_is_ever_said(dsn: str) -> None:
         assert f" {status} " in said
     assert "CollectorLagSeconds" in said
     assert "TABLE ledger" in said
+    for code in ("wrong_kind", "unknown_key", "ok", "unreadable", "other"):
+        assert f'"code":"{code}"' in said
+    assert "The key reads the usage of Another." in said
     assert '"status":"failed"' in said.replace(" ", "")
