@@ -55,7 +55,8 @@ class Question:
         return coverage(
             totals,
             sources,
-            [account.complete_until for account in self.accounts],
+            # Of an archived account nothing more is to come, and events alone are never reported.
+            [one.complete_until for one in self.accounts if one.is_reported and one.is_open],
             is_demo=self.is_demo,
         )
 

@@ -62,7 +62,7 @@ class KeyFileSealer:
         nonce, ciphertext = _cut(rest, _NONCE_BYTES)
         try:
             return AESGCM(key).decrypt(nonce, ciphertext, _bytes(binding)).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise UnreadableCredentialError(
                 "The credential was encrypted for another account, or is damaged; store it again."
             ) from None

@@ -244,3 +244,42 @@ def test_every_service_says_how_it_is_tracked(world: World) -> None:
     assert {"groq", "perplexity", "mistral", "local", "copilot-seats", "kimi-moderato"} <= set(found)
     for row in found.values():
         assert row["guidance"].endswith(".")
+
+
+def test_what_is_not_polled_does_not_hold_the_coverage_back(world: World) -> None:
+    path = f"/api/accounts/{world.add()['data']['id']}"
+    assert world.ok("POST", f"{path}/sync", wait="28")["status"] == "succeeded"
+    world.ok("POST", "/api/accounts", {"name": "events", "provider": "anthropic"})
+    assert world.ok("GET", "/costs/daily")["coverage"]["complete_until"] == "2026-11-20T10:20:00Z"
+    total = world.ok("GET", "/costs/daily")["total_cost"]
+    removed = world.ok("DELETE", path, usage="keep", wait="28")
+    assert removed["result"]["usage"] == "keep"
+    after = world.ok("GET", "/costs/daily")
+    assert (after["total_cost"], after["coverage"]["complete_until"]) == (total, None)
+
+
+def test_an_account_is_deleted_by_a_run_that_knows_who_asked(world: World) -> None:
+    account = world.add()["data"]
+    path = f"/api/accounts/{account['id']}"
+    assert world.ok("POST", f"{path}/sync", wait="28")["status"] == "succeeded"
+    message = world.refused(409, "DELETE", path)
+    assert "add usage=keep to archive it with its figures, or usage=delete" in message
+    archived = world.ok("DELETE", path, usage="keep", wait="28")
+    assert archived["status"] == "succeeded"
+    assert world.ok("GET", path)["data"]["state"] == "archived"
+    assert "no credential" in world.refused(409, "POST", f"{path}/sync")
+    # Its own key opens it again, and its figures go on where they ended.
+    again = world.ok("PUT", path, {"credential": ADMIN_KEY})["data"]
+    assert (again["state"], again["archived_at"]) == ("new", None)
+    run = world.ok("POST", f"{path}/sync", wait="28")
+    assert run["status"] == "succeeded"
+    assert run["result"]["accounts"][0]["streams"][0]["new"] == 0
+    gone = world.ok("DELETE", path, usage="delete", wait="28")
+    assert (gone["status"], gone["result"]["name"]) == ("succeeded", "design")
+    assert world.ok("GET", "/costs/summary/monthly")["total_cost"] == 0
+    assert world.refused(404, "GET", path)
+    noted = world.app.database.run(lambda c: c.execute("SELECT actor, action, run_id FROM audit_log").fetchall())
+    actions = [row["action"] for row in noted]
+    assert actions == ["account added", "account archived", "account changed", "account deleted"]
+    assert {row["actor"] for row in noted} == {noted[0]["actor"]}
+    assert noted[-1]["run_id"] == gone["id"]
