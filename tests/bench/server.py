@@ -37,6 +37,8 @@ def server() -> Iterator[Server]:
     """A server that leaves nothing behind."""
     home = Path(tempfile.mkdtemp(prefix="cost-bench-"))
     home.chmod(0o755)
-    yield Server(home)
-    postgres.stop(home)
-    shutil.rmtree(home, ignore_errors=True)
+    try:
+        yield Server(home)
+    finally:
+        postgres.stop(home)
+        shutil.rmtree(home, ignore_errors=True)
