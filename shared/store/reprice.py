@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 _IDS_AT_ONCE = 100_000
+# What each step may take of the server's memory.
+_MEMORY = "128MB"
 # The days of the ledger among advisory locks.
 _LOCK = 0x1ED6E2
 
@@ -103,11 +105,14 @@ def compute(
 
     The table lives as long as the transaction. Unless it is dry, its lines are locked until then.
     """
+    # By default Postgres would join and sort the lines of a busy day on disk.
+    connection.execute("SELECT set_config('work_mem', %s, true)", [_MEMORY])
     connection.execute(
         f"""
         CREATE TEMP TABLE repriced (
-            id bigint, card integer, keeps_rates boolean, account_id bigint, recorded_at timestamptz, name text,
-            requests bigint, tokens bigint, model_before text, cost_before numeric, model text, cost numeric,
+            id bigint, card integer, keeps_rates boolean, is_renamed boolean, account_id bigint,
+            recorded_at timestamptz, name text, requests bigint, tokens bigint,
+            model_before text, cost_before numeric, model text, cost numeric,
             {", ".join(f"{name} numeric" for name in rollups.COSTS)}
         ) ON COMMIT DROP
         """
@@ -116,8 +121,8 @@ def compute(
         _compute(only_unpriced=only_unpriced, is_dry=is_dry),
         {"start": start, "end": end, "cards": jsontext.dumps(cards)},
     )
-    # How many there are is all that the planner has to know.
-    connection.execute("ANALYZE repriced (id)")
+    # How many there are, and of each kind, is all that the planner has to know.
+    connection.execute("ANALYZE repriced (id, is_renamed)")
 
 
 def changes(connection: Connection, zone: str) -> list[Record]:
@@ -146,7 +151,7 @@ def used_cards(connection: Connection) -> list[int]:
 
 def names(connection: Connection) -> dict[str, str]:
     """Return id as sent (lower case) -> new canonical id of the lines that are renamed."""
-    rows = connection.execute("SELECT DISTINCT name, model FROM repriced WHERE model <> model_before ORDER BY name")
+    rows = connection.execute("SELECT DISTINCT name, model FROM repriced WHERE is_renamed ORDER BY name")
     return {row["name"].lower(): row["model"] for row in rows}
 
 
@@ -193,7 +198,7 @@ def apply(connection: Connection, start: datetime, end: datetime, rates_ids: Map
     `rates_ids` are the stored rates of each used card.
     """
     bounds = {"start": start, "end": end}
-    rows = connection.execute("SELECT id FROM repriced WHERE model <> model_before ORDER BY id").fetchall()
+    rows = connection.execute("SELECT id FROM repriced WHERE is_renamed ORDER BY id").fetchall()
     renamed = [[row["id"] for row in rows[at : at + _IDS_AT_ONCE]] for at in range(0, len(rows), _IDS_AT_ONCE)]
     for ids in renamed:
         rollups.subtract(connection, ids)
@@ -228,7 +233,7 @@ _SHIFT = f"""
         sum(CASE WHEN repriced.cost IS NULL THEN facts.requests ELSE 0 END - unpriced_requests) AS unpriced_requests,
         sum(CASE WHEN repriced.cost IS NULL THEN repriced.tokens ELSE 0 END - unpriced_tokens) AS unpriced_tokens
     FROM repriced JOIN facts ON facts.id = repriced.id
-    WHERE repriced.model = repriced.model_before AND facts.recorded_at >= %(start)s AND facts.recorded_at < %(end)s
+    WHERE NOT repriced.is_renamed AND facts.recorded_at >= %(start)s AND facts.recorded_at < %(end)s
     GROUP BY {_KEYS}
 """
 
@@ -252,7 +257,8 @@ def _compute(*, only_unpriced: bool, is_dry: bool) -> str:
             SELECT *, md5((detail - 'version')::text) AS substance
             FROM jsonb_to_recordset(%(cards)s::jsonb) AS listed ({_CARD_COLUMNS})
         )
-        SELECT ledger.id, CASE WHEN total IS NULL THEN NULL ELSE card.number END, keeps, ledger.account_id,
+        SELECT ledger.id, CASE WHEN total IS NULL THEN NULL ELSE card.number END, keeps,
+            card.model <> ledger.model, ledger.account_id,
             ledger.recorded_at, ledger.model_raw, ledger.requests, {_TOKENS}, ledger.model, ledger.cost,
             card.model, new.cost,
             {", ".join(f"new.{name}" for name in rollups.COSTS)}
@@ -268,7 +274,7 @@ def _compute(*, only_unpriced: bool, is_dry: bool) -> str:
         LATERAL (SELECT
             CASE WHEN is_priced THEN coalesce(trim_scale(total), reported_cost) ELSE ledger.cost END AS cost,
             CASE WHEN NOT is_priced THEN true WHEN total IS NULL THEN ledger.rates_id IS NULL
-                ELSE (SELECT substance FROM rates WHERE id = ledger.rates_id) IS NOT DISTINCT FROM card.substance
+                ELSE coalesce((ledger.rates_id, card.substance) IN (SELECT id, substance FROM rates), false)
                 END AS keeps,
             {new_costs} OFFSET 0) AS new
         WHERE {_SPAN} AND {_NAMED} AND size > card.above AND (card.up_to IS NULL OR size <= card.up_to)
