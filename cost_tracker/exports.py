@@ -39,13 +39,13 @@ class Format:
     """`asked` is the API's `format`; `join` makes the file of the parts, each as the API wrote it, newest first.
 
     `join` yields nothing at all where no part has a line. `convert` writes what is to be made of the whole, from a file
-    that holds it. `mark` is what a file begins with, and a stream to another program does not. A format that
-    `has_metadata` gets a second file beside it.
+    that holds it, and tells how many bytes of that it has read. `mark` is what a file begins with, and a stream to
+    another program does not. A format that `has_metadata` gets a second file beside it.
     """
 
     asked: str
     join: Callable[[Iterable[Iterable[bytes]]], Iterator[bytes]]
-    convert: Callable[[Client, Path, BinaryIO, Mapping[str, Any]], None] | None = None
+    convert: Callable[[Client, Path, BinaryIO, Mapping[str, Any], Callable[[int], object]], None] | None = None
     mark: bytes = b""
     has_metadata: bool = False
 

@@ -9,26 +9,30 @@ from zoneinfo import ZoneInfo
 from shared.core import jsontext
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import BinaryIO
 
     from cost_tracker.client import Client
 
 
-def to_parquet(client: Client, source: Path, target: BinaryIO, _asked: Mapping[str, Any]) -> None:
+def to_parquet(
+    client: Client, source: Path, target: BinaryIO, _asked: Mapping[str, Any], _done: Callable[[int], object]
+) -> None:
     """Write a FOCUS CSV as Parquet, its metadata in the footer."""
     from cost_tracker.accounting import parquet  # noqa: PLC0415 - not for `--help`
 
     parquet.write(source, target, focus_metadata(client))
 
 
-def to_workbook(client: Client, source: Path, target: BinaryIO, asked: Mapping[str, Any]) -> None:
+def to_workbook(
+    client: Client, source: Path, target: BinaryIO, asked: Mapping[str, Any], done: Callable[[int], object]
+) -> None:
     """Write a CSV of ledger lines as a workbook, days in the zone that the tracker reports in."""
     from cost_tracker.accounting import usage_workbook  # noqa: PLC0415 - not for `--help`
 
     zone, about, _ = circumstances(client, asked)
-    usage_workbook.write(source, target, zone, about)
+    usage_workbook.write(source, target, zone, about, done)
 
 
 def circumstances(client: Client, asked: Mapping[str, Any]) -> tuple[ZoneInfo, dict[str, str], bool]:

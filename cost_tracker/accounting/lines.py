@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from shared.core.money import CONTEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
@@ -21,6 +22,8 @@ Line: TypeAlias = dict[str, str]
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
 # What a CSV for spreadsheets writes a quote before.
 _GUARDED = ("'=", "'+", "'-", "'@", "'\t", "'\r")
+# Lines between two reports of how far one is.
+_REPORTED = 1000
 
 
 @dataclass(slots=True)
@@ -37,21 +40,35 @@ class Sums:
     def add(self, line: Line) -> None:
         """Count a line in."""
         requests, tokens = int(line["requests"]), [int(line[name]) for name in TOKENS]
-        self.lines += 1
+        is_priced = line["cost_usd"] != ""
+        cost = Decimal(line["cost_usd"]) if is_priced else Decimal(0)
+        self._count(cost, requests, tokens, (0, 0) if is_priced else (requests, sum(tokens)), 1)
+
+    def merge(self, other: Sums) -> None:
+        """Count other sums in."""
+        unpriced = other.unpriced_requests, other.unpriced_tokens
+        self._count(other.cost, other.requests, other.tokens, unpriced, other.lines)
+
+    def _count(self, cost: Decimal, requests: int, tokens: list[int], unpriced: tuple[int, int], lines: int) -> None:
+        self.cost = CONTEXT.add(self.cost, cost)
         self.requests += requests
         self.tokens = [known + more for known, more in zip(self.tokens, tokens, strict=True)]
-        if line["cost_usd"]:
-            self.cost = CONTEXT.add(self.cost, Decimal(line["cost_usd"]))
-        else:
-            self.unpriced_requests += requests
-            self.unpriced_tokens += sum(tokens)
+        self.unpriced_requests += unpriced[0]
+        self.unpriced_tokens += unpriced[1]
+        self.lines += lines
 
 
-def read(source: Path) -> Iterator[Line]:
-    """Yield the lines of a CSV export in its order, as they are written there."""
+def read(source: Path, done: Callable[[int], object] | None = None) -> Iterator[Line]:
+    """Yield the lines of a CSV export in its order, as they are written there.
+
+    `done` is told now and then how many bytes were read so far.
+    """
     csv.field_size_limit(sys.maxsize)  # a provider's row may be longer than the 128 kB that Python expects
-    with source.open(newline="", encoding="utf-8-sig") as file:
-        yield from csv.DictReader(file)
+    with source.open("rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
+        for number, line in enumerate(csv.DictReader(file)):
+            if done and number % _REPORTED == 0:
+                done(raw.tell())
+            yield line
 
 
 def instant(line: Line, zone: ZoneInfo) -> datetime:

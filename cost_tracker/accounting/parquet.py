@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from shared.core.focus_columns import Column
 
-# Bytes of CSV read at once: some ten thousand rows, which make one row group.
-_BLOCK = 16 * 1024 * 1024
+# Bytes of CSV in a batch; Arrow reads up to 32 batches ahead.
+_BLOCK = 2 * 1024 * 1024
+_ROW_GROUP = 32_000
 _DIGITS, _WIDE_DIGITS, _SCALE = 38, 76, 18
 _INSTANT = pa.timestamp("ms", tz="UTC")
 
@@ -44,9 +45,14 @@ def write(source: Path, target: BinaryIO, metadata: Mapping[str, object]) -> int
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         # Arrow reads no wide decimals from CSV, but makes them of texts.
         read = {field.name: pa.string() if pa.types.is_decimal256(field.type) else field.type for field in schema}
+        held: list[pa.RecordBatch] = []
         for batch in _batches(source, read):
-            writer.write_batch(batch.cast(schema))
+            held.append(batch.cast(schema))
             rows += batch.num_rows
+            if sum(part.num_rows for part in held) >= _ROW_GROUP:
+                writer.write_table(pa.Table.from_batches(held))
+                held.clear()
+        writer.write_table(pa.Table.from_batches(held, schema))
     return rows
 
 

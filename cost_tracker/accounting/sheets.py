@@ -49,7 +49,7 @@ class Sheet:
             self.title(*(column.name for column in columns))
 
     def add(self, *values: str | date | Decimal | int | None) -> None:
-        """Write a row of values in the forms of their columns; None leaves a cell empty."""
+        """Write a row of values in the forms of their columns; None and "" leave a cell empty."""
         for number, (value, column) in enumerate(zip(values, self._columns, strict=False)):
             self._put(number, value, column.form)
         self.rows += 1
@@ -75,11 +75,13 @@ class Sheet:
         self._sheet.autofilter(0, 0, max(1, self.rows - 1), len(self._columns) - 1)
 
     def _put(self, column: int, value: str | date | Decimal | int | None, form: str) -> None:
+        if not value and value != 0:
+            return
         if isinstance(value, str):
             self._sheet.write_string(self.rows, column, value)
         elif isinstance(value, date):
             self._sheet.write_datetime(self.rows, column, value, self._formats[form])
-        elif value is not None:
+        else:
             self._sheet.write_number(self.rows, column, float(value), self._formats[form])
 
 

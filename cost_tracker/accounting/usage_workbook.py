@@ -7,16 +7,15 @@ are exact before they are rounded to that.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cost_tracker.accounting import sheets
 from cost_tracker.accounting.lines import TOKENS, Sums, instant, read, unguarded
 from cost_tracker.accounting.sheets import COUNT, DAY, INSTANT, MAX_ROWS, MONEY, SHARE, TEXT, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import date, datetime
     from pathlib import Path
     from typing import BinaryIO
@@ -50,23 +49,15 @@ _TEXTS_BEFORE = {
 _TEXTS_BEHIND = {"priced_by": 12, "event_id": 24, "tags": 24}
 
 
-@dataclass(slots=True)
-class _Found:
-    """The sums of all lines, by day, and by sheet and key."""
-
-    total: Sums = field(default_factory=Sums)
-    days: dict[date, Sums] = field(default_factory=lambda: defaultdict(Sums))
-    parts: dict[str, dict[str, Sums]] = field(default_factory=lambda: {name: defaultdict(Sums) for name in _DIMENSIONS})
-
-    def add(self, line: Line, day: date) -> None:
-        self.total.add(line)
-        self.days[day].add(line)
-        for name, column in _DIMENSIONS.items():
-            self.parts[name][unguarded(line[column]) or "unassigned"].add(line)
-
-
-def write(source: Path, target: BinaryIO, zone: ZoneInfo, about: Mapping[str, str], most_rows: int = MAX_ROWS) -> None:
-    """Write the CSV of ledger lines `source` as a workbook to `target`.
+def write(
+    source: Path,
+    target: BinaryIO,
+    zone: ZoneInfo,
+    about: Mapping[str, str],
+    done: Callable[[int], object] | None = None,
+    most_rows: int = MAX_ROWS,
+) -> None:
+    """Write the CSV of ledger lines `source` as a workbook to `target`; `done` is told how many bytes were read.
 
     Days are those of `zone`; `about` is what the summary says of the export: its range, filters and the like. Lines
     that find no row any more are left out of their sheet, which the summary says, and of nothing else.
@@ -78,18 +69,29 @@ def write(source: Path, target: BinaryIO, zone: ZoneInfo, about: Mapping[str, st
             name: _breakdown(book, name, Column(name.removeprefix("By ").capitalize(), 28)) for name in _DIMENSIONS
         }
         lines = book.sheet("Lines", *_columns(zone))
-        found = _Found()
-        for line in read(source):
+        # Lines are added up once, by everything that a sheet sums by; sheets add these sums up.
+        cells: defaultdict[tuple[Any, ...], Sums] = defaultdict(Sums)
+        for line in read(source, done):
             at = instant(line, zone)
-            found.add(line, at.date())
+            keys = (unguarded(line[name]) or "unassigned" for name in _DIMENSIONS.values())
+            cells[at.date(), *keys].add(line)
             if lines.rows < most_rows:
                 lines.add(*_row(line, at))
         lines.filter()
-        _fill(by_day, sorted(found.days.items()), found.total)
-        for name, sheet in parts.items():
-            dearest = sorted(found.parts[name].items(), key=lambda entry: (-entry[1].cost, entry[0]))
-            _fill(sheet, dearest, found.total)
-        _summarise(summary, found.total, about, lines.rows - 1)
+        total = Sums()
+        for sums in cells.values():
+            total.merge(sums)
+        _fill(by_day, sorted(_by(cells, 0).items()), total)
+        for place, sheet in enumerate(parts.values(), 1):
+            _fill(sheet, sorted(_by(cells, place).items(), key=lambda entry: (-entry[1].cost, entry[0])), total)
+        _summarise(summary, total, about, lines.rows - 1)
+
+
+def _by(cells: Mapping[tuple[Any, ...], Sums], place: int) -> dict[Any, Sums]:
+    found: defaultdict[Any, Sums] = defaultdict(Sums)
+    for key, sums in cells.items():
+        found[key[place]].merge(sums)
+    return found
 
 
 def _columns(zone: ZoneInfo) -> Iterator[Column]:

@@ -127,6 +127,8 @@ def _book(
 
 def _write(client: Client, form: Format, output: Path, span: Span, asked: Mapping[str, object]) -> int:
     """Write an export, and return how many bytes it has; no bytes, no file."""
+    from cost_tracker.progress import bars, megabytes  # noqa: PLC0415 - not for `--help`
+
     is_stream = output == _STDOUT
     with closing(_pieces(client, form, span, asked, quiet=is_stream and sys.stdout.isatty())) as pieces:
         first = next(pieces, b"")
@@ -141,7 +143,12 @@ def _write(client: Client, form: Format, output: Path, span: Span, asked: Mappin
                 source = Path(directory, "whole.csv")
                 with source.open("wb") as whole:
                     size = sum(map(whole.write, chain((first,), pieces)))
-                form.convert(client, source, file, {**asked, "start": span.start, "end": span.end})
+                with bars("MB", 1, quiet=is_stream and sys.stdout.isatty()) as progress:
+                    task = progress.add_task("convert", total=size, amount=0.0)
+                    form.convert(
+                        client, source, file, {**asked, "start": span.start, "end": span.end},
+                        lambda read: progress.update(task, completed=read, amount=megabytes(read)),
+                    )  # fmt: skip
             return size if is_stream else file.tell()
 
 
