@@ -200,8 +200,10 @@ class PriceBook:
             card = self.catalogue.card(model.seller, name, at, context)
             if card is not None:
                 card = correct(card, context)
-                # Fast mode costs a multiple that differs between models: its standard price would be plainly wrong.
+                # Fast mode costs a multiple that differs between models, and so do OpenAI's tiers: the standard price
+                # would be plainly wrong. Anthropic's tiers are the standard price under a commitment.
                 is_unknown = card.base.is_empty or "speed" in card.unmet
+                is_unknown = is_unknown or (model.seller == "openai" and "service_tier" in card.unmet)
                 return None if is_unknown else self._attributed(model, card)
         return _built_in(model.entry, model.seller)
 

@@ -87,7 +87,7 @@ def names(client: JsonClient, title: str) -> tuple[Name, ...]:
     Of a key's owner nothing is kept but the name of a service account: the others are people.
     """
     found: dict[tuple[str, str], Name] = {}
-    for project in projects(client, title):
+    for project in list(projects(client, title)):
         found["workspace", project.id] = Name("workspace", project.id, project.name, project.is_archived)
         for key in _keys(client, title, project):
             found["key", key.id] = Name("key", key.id, key.title, project.is_archived, project.id)

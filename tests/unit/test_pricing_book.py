@@ -116,10 +116,23 @@ def test_openai_tiers(context: PriceContext, at: datetime, expected: str) -> Non
     assert cost(MILLION, "gpt-5.5", context, at, "openai").total == usd(expected)
 
 
-def test_a_tier_without_a_price_is_the_standard_price_and_says_so() -> None:
-    early = rates("gpt-5.5", PriceContext(service_tier="priority"), datetime(2026, 10, 11, tzinfo=UTC), "openai")
-    assert early.input == usd("5")
-    assert early.adjustments == ("Service tier: no price of its own is known at that date, standard price.",)
+@pytest.mark.parametrize(
+    ("model", "tier", "at"),
+    [
+        ("gpt-5.5", "priority", datetime(2026, 10, 11, tzinfo=UTC)),
+        ("gpt-5.5", "scale", NOW),
+        ("gpt-5.5", "a tier of tomorrow", NOW),
+        ("text-embedding-3-small", "priority", NOW),
+    ],
+)
+def test_a_tier_of_openai_without_a_price_has_none(model: str, tier: str, at: datetime) -> None:
+    assert BOOK.rates("openai", model, at, MILLION, PriceContext(service_tier=tier)) is None
+    assert BOOK.rates("openai", model, at, MILLION, PriceContext(service_tier="auto")) is not None
+
+
+def test_another_circumstance_without_a_price_is_the_standard_price_and_says_so() -> None:
+    tier = rates("claude-opus-5-5", PriceContext(service_tier="priority"))
+    assert tier.adjustments == ("Service tier: no price of its own is known at that date, standard price.",)
     azure = rates("gpt-4o", PriceContext(batch=True), provider="azure")
     assert azure.adjustments == ("Batch: no price of its own is known at that date, standard price.",)
 
