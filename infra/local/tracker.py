@@ -14,10 +14,9 @@ import httpx
 import psycopg
 from pydantic import SecretStr
 
-from functions import jobs, runtime, sources
+from functions import runtime, sources
 from functions.api import main as api
 from infra.local import postgres
-from infra.local.demo import DemoProviders
 from infra.local.keyfiles import api_key_path, with_keys
 from infra.local.sealer import KeyFileSealer
 from infra.local.transport import HandlerTransport
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from functions.runtime import App
+    from infra.local.demo import DemoProviders
     from shared.config import Settings
 
 STOP_SECONDS = 3.0
@@ -117,6 +117,8 @@ class Tracker:
         if not wants_demo:
             return cls(settings, None, applied)
         say("demo: figures of an invented organisation, from fake providers, in a database of their own")
+        from infra.local.demo import DemoProviders  # noqa: PLC0415 - only the demo has providers of its own
+
         providers = DemoProviders().start()
         return cls(providers.settings(settings), providers, applied)
 
@@ -188,6 +190,8 @@ class _Runs:
 
     def _work(self, app: App, run_id: int) -> None:
         try:
+            from functions import jobs  # noqa: PLC0415 - a command that only asks loads no collector
+
             jobs.work(app, run_id, lambda: 0.0 if self._stopping.is_set() else inf)
         except Exception:  # noqa: BLE001 - the last frame of a thread: nobody is above it to be told
             if not self._stopping.is_set():  # the database may be gone by then
