@@ -4,6 +4,7 @@
 by themselves. The test that starts it looks for the secrets in all of it.
 """
 
+import base64
 import shutil
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from infra.demo.anthropic import FakeAnthropic
 from infra.demo.anthropic import Path as Route
 from infra.demo.faults import Fault
 from infra.demo.vault import FakeVault
-from infra.local.sealer import KeyFileSealer
+from infra.local.sealer import NAME, KeyFileSealer
 from infra.local.transport import HandlerTransport
 from shared.config import Settings
 from shared.store.database import connect
@@ -34,7 +35,8 @@ VAULT = "PLANTEDvaultkey0123456789abc"
 STORED = "sk-ant-admin01-PLANTEDstored0123456789"
 ROTATED = "sk-ant-admin01-PLANTEDrotated0123456789"
 WRONG = "sk-ant-api03-PLANTEDwrong0123456789"
-SECRETS = (PROVIDER, API, PEPPER, PASSWORD, VAULT, STORED, ROTATED, WRONG)
+SEALER = base64.b64encode(b"PLANTEDcredentialkey0123456789ab").decode()
+SECRETS = (PROVIDER, API, PEPPER, PASSWORD, VAULT, STORED, ROTATED, WRONG, SEALER)
 
 
 def say(text: object) -> None:
@@ -111,13 +113,13 @@ def stored_accounts(client: httpx.Client, app: runtime.App, fake: FakeAnthropic,
     ask(client, "PUT", path, json={"credential": ROTATED})
     ask(client, "PUT", path, json={"credential": ROTATED, "monthly_limit": "x"})
     ask(client, "GET", "/api/services")
-    key_file = home / "credential-key"
-    kept = key_file.read_bytes()
+    key_file = home / NAME
     key_file.write_bytes(b"nonsense")
     ask(client, "POST", f"{path}/test")
     key_file.unlink()
+    ask(client, "POST", f"{path}/test")
     ask(client, "POST", f"{path}/sync", params={"wait": "20"})
-    key_file.write_bytes(kept)
+    key_file.write_text(SEALER)
     key_file.chmod(0o600)
     ask(client, "GET", "/api/usage/export")
 
@@ -161,6 +163,8 @@ def main_(dsn: str) -> None:
             "LOG_LEVEL": "DEBUG",
         }
         home = Path(tempfile.mkdtemp())
+        (home / NAME).touch(mode=0o600)
+        (home / NAME).write_text(SEALER)
         app = runtime.build(
             Settings.load(environment),
             httpx.Client(trust_env=False),
