@@ -244,3 +244,23 @@ def test_stopping_closes_the_run_and_the_next_one_continues(environment: dict[st
         assert client.get(f"/admin/runs/{interrupted}")["status"] == "partial"
         run = client.follow({"id": found.first_run, "status": "running"})
         assert run["status"] == "succeeded"
+
+
+def test_ctrl_c_keeps_what_was_collected(cli: Cli, environment: dict[str, str]) -> None:
+    with LocalService(Settings.load(environment)) as service:
+        database = service.tracker.settings.required("database_url")
+    collecting = cli.start("collect", COLLECTION_BACKFILL_DAYS="90")
+    with psycopg.connect(database, autocommit=True) as connection:
+        before = connection.execute("SELECT count(*) FROM runs").fetchone()
+        deadline = time.monotonic() + 30
+        while connection.execute("SELECT count(*) FROM runs").fetchone() == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        collecting.send_signal(signal.SIGINT)
+        out, messages = collecting.communicate(timeout=30)
+        row = connection.execute("SELECT status FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+    assert (collecting.returncode, out) == (130, "")
+    assert "What is done is kept" in messages
+    assert "Traceback" not in messages
+    assert row == ("partial",)
+    again = cli.json("collect", COLLECTION_BACKFILL_DAYS="90")
+    assert again["status"] == "succeeded"
