@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from shared.core import jsontext
-from shared.core.focus import rows
+from shared.core.focus import Row, rows
 from shared.core.focus_parts import BALANCE, BILLED, COST_COMPONENTS, ESTIMATED, MANUAL, REPORTED, UNPRICED, Lines
 from shared.core.pricing import TOKEN_CLASSES, Rates
 from shared.store.reports import Filters, conditions
@@ -120,12 +120,13 @@ def stream(
     """
     held = io.StringIO(newline="")
     writer = csv.writer(held, lineterminator="\r\n")
-    names = dataset.names
-    writer.writerow(names)
+    # A row in the order of the columns, nulls where it says nothing.
+    empty: Row = dict.fromkeys(dataset.names)
+    writer.writerow(empty)
     with closing(_lines(connection, span, filters)) as groups:
         for lines in groups:
             for row in rows(lines):
-                writer.writerow([row.get(name) for name in names])
+                writer.writerow((empty | row).values())
             if held.tell() > _PIECE:
                 yield _taken(held)
     yield _taken(held)
