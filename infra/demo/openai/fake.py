@@ -36,6 +36,7 @@ class FakeOpenAI(LoopbackServer):
         clock: tells the time (aware UTC) that reports are made at; may be replaced while serving.
         admin_key: the one key it accepts.
         as_numbers: write amounts as JSON numbers instead of text of 34 digits.
+        rows_per_page: a page ends inside a bucket once it has so many rows.
         faults: what goes wrong, in order; see `Fault`.
         port: 0 takes a free one.
     """
@@ -47,6 +48,7 @@ class FakeOpenAI(LoopbackServer):
         clock: Callable[[], datetime] = utc_now,
         admin_key: str = ADMIN_KEY,
         as_numbers: bool = False,
+        rows_per_page: int = 300,
         faults: Iterable[Fault] = (),
         port: int = 0,
     ) -> None:
@@ -55,6 +57,7 @@ class FakeOpenAI(LoopbackServer):
         self.clock = clock
         self.admin_key = admin_key
         self.as_numbers = as_numbers
+        self.rows_per_page = rows_per_page
 
     @property
     def base_url(self) -> str:
@@ -93,9 +96,9 @@ class FakeOpenAI(LoopbackServer):
         now = self.clock()
         path = request.path.removeprefix(ROOT)
         if path == "/costs":
-            return reports.costs(request, self.dataset, now, as_numbers=self.as_numbers)
+            return reports.costs(request, self.dataset, now, self.rows_per_page, as_numbers=self.as_numbers)
         if path.startswith("/usage/") and path.removeprefix("/usage/") in REPORTS:
-            return reports.usage_report(path.removeprefix("/usage/"), request, self.dataset, now)
+            return reports.usage_report(path.removeprefix("/usage/"), request, self.dataset, now, self.rows_per_page)
         if path == "/projects":
             return self._projects(request)
         if found := re.fullmatch(r"/projects/([^/]+)/api_keys", path):

@@ -27,13 +27,11 @@ LIMITS = {"1d": (7, 31), "1h": (24, 168), "1m": (60, 1440)}
 COST_LIMIT, COST_MAXIMUM, COST_CLAMP = 7, 180, 31
 WINDOW = ("start_time", "end_time", "bucket_width", "limit", "page")
 KEYS_SINCE = 1_764_979_200
-# A page ends inside a bucket once it has so many rows.
-ROWS_PER_PAGE = 300
 IDS = {"project_ids": "project_id", "user_ids": "user_id", "api_key_ids": "api_key_id", "models": "model"}
 ORGANISATION = {"organization_id": "org-DemoPeakPine", "organization_name": "Peak & Pine (demo)"}
 
 
-def usage_report(name: str, request: Request, dataset: Dataset, now: datetime) -> Json:
+def usage_report(name: str, request: Request, dataset: Dataset, now: datetime, rows_per_page: int) -> Json:
     """Answer `GET /organization/usage/{name}` as of `now` (aware UTC)."""
     report = REPORTS[name]
     filters = {key: dimension for key, dimension in IDS.items() if dimension in report.groups}
@@ -50,10 +48,11 @@ def usage_report(name: str, request: Request, dataset: Dataset, now: datetime) -
         rows = dataset.usage(name, start, end, now)
         return fold_usage(name, (r for r in rows if all(r.dimensions.get(f) in kept[f] for f in kept)), grouped)
 
-    return _pages(query, width, query.whole("limit", *LIMITS[width_name]), floor(now, width) + width, results)
+    limits = query.whole("limit", *LIMITS[width_name]), rows_per_page
+    return _pages(query, width, limits, floor(now, width) + width, results)
 
 
-def costs(request: Request, dataset: Dataset, now: datetime, *, as_numbers: bool) -> Json:
+def costs(request: Request, dataset: Dataset, now: datetime, rows_per_page: int, *, as_numbers: bool) -> Json:
     """Answer `GET /organization/costs` as of `now` (aware UTC), the day that is not over included."""
     query = Query(request, WINDOW, ("project_ids", "user_ids", "api_key_ids", "line_items", "group_by"))
     grouped = query.many("group_by", COST_GROUPS)
@@ -78,7 +77,7 @@ def costs(request: Request, dataset: Dataset, now: datetime, *, as_numbers: bool
         rows = (row for row in dataset.costs(start, end, now) if all(getattr(row, f) in kept[f] for f in kept))
         return fold_costs(rows, grouped, names, as_numbers=as_numbers)
 
-    return _pages(query, DAY, limit, floor(now, DAY) + DAY, results)
+    return _pages(query, DAY, (limit, rows_per_page), floor(now, DAY) + DAY, results)
 
 
 def fold_usage(name: str, rows: Iterable[UsageRow], grouped: Iterable[str]) -> list[Json]:
@@ -131,11 +130,14 @@ def fold_costs(
 def _pages(
     query: Query,
     width: timedelta,
-    limit: int,
+    limits: tuple[int, int],
     known_until: datetime,
     results: Callable[[datetime, datetime], list[Json]],
 ) -> Json:
-    """Return the page that the query asks for; `known_until` is where the provider's buckets end."""
+    """Return the page that the query asks for, of at most so many buckets and rows.
+
+    `known_until` is where the provider's buckets end.
+    """
     first, end_time = query.second("start_time"), query.second("end_time")
     if first is None:
         raise refuse("Missing required parameter: 'start_time'.", "start_time", "missing_required_parameter")
@@ -145,7 +147,7 @@ def _pages(
     stop = min(end_time or known_until, known_until)
     start, skipped = query.resume() or (first, 0)
     data: list[Json] = []
-    room = ROWS_PER_PAGE
+    limit, room = limits
     while start < stop and len(data) < limit and room > 0:
         found = results(start, start + width)[skipped:]
         data.append(_bucket(start, start + width, found[:room]))
