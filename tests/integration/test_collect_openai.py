@@ -1,46 +1,33 @@
 """Collecting OpenAI into a real Postgres: parts of buckets add up, no day counts twice, and the bill is booked once."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
 from infra.demo.faults import Fault
-from infra.demo.openai.data import CostRow, FixedDataset, Key, Project, UsageRow
-from infra.demo.openai.fake import ADMIN_KEY, FakeOpenAI
-from shared.providers.base import Provider
-from shared.providers.http import Budget
-from shared.providers.registry import REGISTRY
+from infra.demo.openai.data import FixedDataset, UsageRow
+from infra.demo.openai.fake import FakeOpenAI
 from shared.store import accounts
 from shared.store.database import Connection, Database
-from shared.workflows.collect import AccountReport
-from tests.integration.collecting import changes, run, tables
-
-NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-AT = datetime(2026, 11, 18, 14, tzinfo=UTC)
-MIDNIGHT = AT.replace(hour=0)
-MINI = "gpt-5-mini-2025-08-07"
-PROJECTS = (Project("proj_a", "Shop"), Project("proj_b", "Old", archived_at=AT))
-KEYS = (Key("key_a", "proj_a", "peakpaws-main"), Key("key_b", "proj_b", None, service_account="kanban-subagent"))
-
-
-def chat(at: datetime = AT, key: str = "key_a", **counts: int) -> UsageRow:
-    told = {"input_tokens": 1_000_000, "output_tokens": 100_000, "num_model_requests": 4, **counts}
-    words = {"project_id": "proj_a" if key == "key_a" else "proj_b", "api_key_id": key, "model": MINI}
-    return UsageRow(at, "completions", told, {**words, "batch": False, "service_tier": "default"})
-
-
-def search(key: str = "key_a", *, number: int = 3) -> UsageRow:
-    words = {"project_id": "proj_a", "api_key_id": key, "model": MINI, "context_level": "low"}
-    return UsageRow(AT, "web_search_calls", {"num_requests": number, "num_model_requests": 2}, words)
-
-
-def bill(at: datetime = AT, key: str = "key_a", amount: str = "0.03", line: str = "web search tool calls") -> CostRow:
-    return CostRow(at, Decimal(amount), line, "proj_a" if key == "key_a" else "proj_b", key)
+from tests.integration.collecting import changes, tables
+from tests.integration.collecting_openai import (
+    AT,
+    DAY,
+    HOUR,
+    KEYS,
+    MIDNIGHT,
+    MINI,
+    NOW,
+    PROJECTS,
+    bill,
+    chat,
+    collected,
+    search,
+    total,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -61,26 +48,6 @@ def data() -> FixedDataset:
 def fake(data: FixedDataset) -> Iterator[FakeOpenAI]:
     with FakeOpenAI(data, clock=lambda: NOW) as server:
         yield server
-
-
-def openai(fake: FakeOpenAI) -> Provider:
-    return connect(httpx.Client(trust_env=False), fake.base_url)
-
-
-def connect(http: httpx.Client, address: str) -> Provider:
-    patient = Budget(deadline=float("inf"), clock=lambda: 0.0, sleep=lambda _: None)
-    return REGISTRY["openai"].connect(ADMIN_KEY, http, patient, address)
-
-
-def total(connection: Connection) -> Any:  # noqa: ANN401 - a column
-    row = connection.execute("SELECT sum(cost) AS cost, sum(web_searches) AS searches FROM ledger").fetchone()
-    assert row is not None
-    return row["cost"], row["searches"]
-
-
-def collected(database: Database, fake: FakeOpenAI, **plan: Any) -> AccountReport:  # noqa: ANN401 - as `run` takes them
-    [report] = run(database, openai(fake), **{"backfill": 10 * DAY, "now": NOW, **plan})
-    return report
 
 
 def test_rows_become_named_priced_lines_and_money_is_booked_once(
@@ -282,56 +249,3 @@ def test_the_coverage_begins_with_whatever_was_used_first(
     assert connection.execute("SELECT sum(cost) AS c FROM ledger WHERE model ~ 'embed'").fetchone() == {
         "c": Decimal("0.000002")
     }
-
-
-DAYS = [NOW.replace(hour=0, minute=0) - number * DAY for number in range(4)]
-
-
-def answering(order: list[list[datetime]]) -> httpx.MockTransport:
-    """Serve the costs in pages of these days, and every other report without usage."""
-
-    def bucket(start: datetime, width: timedelta, results: list[Any]) -> dict[str, Any]:
-        bounds = {"start_time": int(start.timestamp()), "end_time": int((start + width).timestamp())}
-        return {**bounds, "results": results}
-
-    def handler(request: httpx.Request) -> httpx.Response:
-        path, asked = request.url.path, request.url.params
-        if path.endswith("/projects"):
-            return httpx.Response(200, json={"data": [{"id": "proj_a", "name": "Shop"}], "has_more": False})
-        if path.endswith("/api_keys"):
-            return httpx.Response(200, json={"data": [], "has_more": False})
-        if not path.endswith("/costs"):
-            start = datetime.fromtimestamp(int(asked["start_time"]), UTC)
-            empty = bucket(start, HOUR if asked["bucket_width"] == "1h" else DAY, [])
-            return httpx.Response(200, json={"data": [empty], "has_more": False})
-        number = int(asked.get("page", "0"))
-        row = bill().wire()
-        more = number + 1 < len(order)
-        return httpx.Response(
-            200,
-            json={
-                "data": [bucket(day, DAY, [row]) for day in order[number]],
-                "has_more": more,
-                "next_page": str(number + 1) if more else None,
-            },
-        )
-
-    return httpx.MockTransport(handler)
-
-
-@pytest.mark.parametrize(
-    "order", [[DAYS[:2], DAYS[2:]], [DAYS[2:], DAYS[:2]], [[DAYS[1], DAYS[0]], [DAYS[3], DAYS[2]]]]
-)
-def test_pages_come_in_any_order(database: Database, connection: Connection, order: list[list[datetime]]) -> None:
-    provider = connect(httpx.Client(transport=answering(order)), "https://api.openai.com/v1")
-    [report] = run(database, provider, now=NOW, backfill=4 * DAY)
-    assert report.status == "succeeded", report.error
-    assert total(connection)[0] == Decimal("0.12")
-
-
-def test_pages_that_repeat_days_are_refused(database: Database, connection: Connection) -> None:
-    provider = connect(httpx.Client(transport=answering([DAYS[:2], DAYS[:2]])), "https://api.openai.com/v1")
-    [report] = run(database, provider, now=NOW, backfill=4 * DAY)
-    assert report.status == "failed"
-    assert "intervals of the page before" in str(report.error)
-    assert connection.execute("SELECT count(*) AS n FROM ledger").fetchone() == {"n": 0}
