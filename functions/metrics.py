@@ -6,14 +6,17 @@ Every metric has the dimensions `service` and `stage` and no other: each combina
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions import sources
 from functions.logs import SERVICE, logger
+from shared.core.silence import MEMORY, is_late, is_unused
 from shared.errors import CostTrackerError
 from shared.store import accounts
+from shared.store import silence as store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,11 +40,13 @@ class Metric:
 # How old the oldest `complete_until` of the healthy polled accounts is; no data while there are some but none is well.
 COLLECTOR_LAG = Metric("CollectorLagSeconds", MetricUnit.Seconds)
 ACCOUNTS_FAILED = Metric("AccountsFailed", MetricUnit.Count)
+# Polled accounts that were not used, or not reported, for longer than is usual for them.
+ACCOUNTS_SILENT = Metric("AccountsSilent", MetricUnit.Count)
 RUNS_FAILED = Metric("RunsFailed", MetricUnit.Count)
 ROLLUP_DRIFT = Metric("RollupDriftDays", MetricUnit.Count)
 # Closed days whose summary the vault does not have yet, after a push.
 SUMMARIES_PENDING = Metric("SummariesPending", MetricUnit.Count)
-EVERY = (COLLECTOR_LAG, ACCOUNTS_FAILED, RUNS_FAILED, ROLLUP_DRIFT, SUMMARIES_PENDING)
+EVERY = (COLLECTOR_LAG, ACCOUNTS_FAILED, ACCOUNTS_SILENT, RUNS_FAILED, ROLLUP_DRIFT, SUMMARIES_PENDING)
 
 
 def emit(stage: str, values: Mapping[Metric, float]) -> None:
@@ -76,12 +81,18 @@ def summaries_pending(app: App, days: int) -> None:
 def _of_collection(app: App) -> dict[Metric, float]:
     try:
         known = polled(app)
+        quiet = silent(app, known)
     except CostTrackerError as error:
         # The run is closed: failing here would only have Lambda repeat it. The alarm treats silence as a breach.
         logger.warning("the state of the accounts is unknown", extra={"error": str(error)})
         return {}
     # What the accounts are, not what this run did: one that collects a single account says nothing of the others.
-    values: dict[Metric, float] = {ACCOUNTS_FAILED: sum(account.state not in {"ok", "new"} for account in known)}
+    values: dict[Metric, float] = {
+        ACCOUNTS_FAILED: sum(account.state not in {"ok", "new"} for account in known),
+        ACCOUNTS_SILENT: len(quiet),
+    }
+    if quiet:
+        logger.warning("accounts are silent", extra={"accounts": [account.name for account in quiet]})
     lag = collector_lag(known, app.clock())
     return values if lag is None else {**values, COLLECTOR_LAG: lag}
 
@@ -89,6 +100,21 @@ def _of_collection(app: App) -> dict[Metric, float]:
 def polled(app: App) -> list[Account]:
     """Return the accounts whose credential is set now; one whose key was taken away is no longer polled."""
     return sources.polled(app, app.database.run(accounts.everyone))
+
+
+def silent(app: App, known: Sequence[Account]) -> list[Account]:
+    """Return the accounts that were not used, or not reported, for longer than is usual for them."""
+    now, interval = app.clock(), timedelta(hours=app.settings.collection_interval_hours)
+    usual = app.database.run(store.usual_lags)
+
+    def is_silent(account: Account) -> bool:
+        complete = account.complete_until
+        if complete is None:
+            return False
+        used = app.database.run(lambda c: store.active(c, account.id, complete - MEMORY))
+        return is_unused(used, complete) or is_late(now - complete, usual.get(account.id, timedelta(0)), interval)
+
+    return [account for account in known if is_silent(account)]
 
 
 def collector_lag(known: Sequence[Account], now: datetime) -> float | None:

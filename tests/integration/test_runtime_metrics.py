@@ -15,6 +15,7 @@ from functions.runtime import App
 from infra.demo.anthropic import ADMIN_KEY
 from shared.config import Settings
 from shared.store import accounts
+from shared.store.database import Connection
 from tests.integration.migrating import url_of
 
 NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
@@ -64,7 +65,7 @@ def test_a_collection_says_how_far_behind_it_is(app: App, capsys: pytest.Capture
     account(app, "anthropic", "ok", NOW - timedelta(hours=2))
     account(app, "openai", "ok", NOW - timedelta(days=40))  # its key was taken away: no longer polled
     metrics.of_run(app, collected("succeeded"))
-    assert emitted(capsys) == {"CollectorLagSeconds": 7200.0, "AccountsFailed": 0, "RunsFailed": 0}
+    assert emitted(capsys) == {"CollectorLagSeconds": 7200.0, "AccountsFailed": 0, "AccountsSilent": 0, "RunsFailed": 0}
 
 
 @pytest.mark.parametrize(
@@ -75,12 +76,12 @@ def test_without_a_healthy_account_there_is_no_lag_and_the_alarm_sees_silence(
 ) -> None:
     account(app, "anthropic", state, complete_until)
     metrics.of_run(app, collected("failed"))
-    assert emitted(capsys) == {"AccountsFailed": 1, "RunsFailed": 1}
+    assert emitted(capsys) == {"AccountsFailed": 1, "AccountsSilent": 0, "RunsFailed": 1}
 
 
 def test_whoever_has_nothing_to_poll_has_no_lag_and_is_alive(app: App, capsys: pytest.CaptureFixture[str]) -> None:
     metrics.of_run(app, collected("succeeded"))
-    assert emitted(capsys) == {"CollectorLagSeconds": 0.0, "AccountsFailed": 0, "RunsFailed": 0}
+    assert emitted(capsys) == {"CollectorLagSeconds": 0.0, "AccountsFailed": 0, "AccountsSilent": 0, "RunsFailed": 0}
 
 
 def test_an_account_without_usage_counts_from_its_last_collection(app: App, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +94,56 @@ def test_a_collection_of_one_account_says_nothing_of_the_others(app: App, capsys
     account(app, "anthropic", "failing", NOW)
     metrics.of_run(app, collected("succeeded"))
     assert emitted(capsys)["AccountsFailed"] == 1
+
+
+def test_an_account_that_is_much_later_than_usual_is_silent(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    account(app, "anthropic", "ok", NOW - timedelta(hours=13))
+    metrics.of_run(app, collected("succeeded"))
+    assert emitted(capsys)["AccountsSilent"] == 1
+    [found] = app.database.run(accounts.everyone)
+    # Two days are usual for it, as the median of what was.
+    for day, lag in enumerate((1, 48, 48, 50, 300)):
+        at = NOW - timedelta(days=9 - day)
+        complete(app, found.id, at - timedelta(hours=lag))
+        well(app, found.id, at)
+    complete(app, found.id, NOW - timedelta(days=3))
+    metrics.of_run(app, collected("succeeded"))
+    assert emitted(capsys)["AccountsSilent"] == 0
+
+
+def complete(app: App, account_id: int, until: datetime) -> None:
+    app.database.run(lambda c: c.execute("UPDATE accounts SET complete_until = %s WHERE id = %s", [until, account_id]))
+
+
+def well(app: App, account_id: int, at: datetime) -> None:
+    app.database.run(lambda c: accounts.set_health(c, account_id, "ok", None, at))
+
+
+def use(app: App, account_id: int, last: datetime) -> None:
+    """Every six hours for twenty days."""
+
+    def work(connection: Connection) -> None:
+        connection.execute("DELETE FROM buckets")
+        connection.execute(
+            """
+            INSERT INTO buckets
+                (account_id, stream, bucket_start, bucket_end, key, content_hash, dimensions, raw, fetched_at)
+            SELECT %s, 'usage', at, at + interval '1 hour', '', '', '{}', '{}', at
+            FROM generate_series(%s, %s, interval '6 hours') AS at
+            """,
+            [account_id, last - timedelta(days=20), last],
+        )
+
+    app.database.run(work)
+
+
+def test_an_account_that_nobody_uses_any_more_is_silent(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    account(app, "anthropic", "ok", NOW)
+    [found] = app.database.run(accounts.everyone)
+    for days, silent in ((0.5, 0), (2, 1)):
+        use(app, found.id, NOW - timedelta(days=days))
+        metrics.of_run(app, collected("succeeded"))
+        assert emitted(capsys)["AccountsSilent"] == silent
 
 
 def test_a_verification_says_how_many_days_drifted(app: App, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,7 +142,7 @@ def test_another_kms_key_opens_nothing(kms: KmsSealer) -> None:
 
 
 def test_a_kms_key_that_cannot_be_used_is_a_setting_to_correct(kms: KmsSealer) -> None:
-    assert kms  # KMS is the fake one
+    assert kms.seal(KEY, HERE)  # KMS is the fake one
     gone = KmsSealer("arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000")
     with pytest.raises(SettingError, match=r"CREDENTIALS_KEY cannot be used \(NotFoundException\); .*kms:Encrypt"):
         gone.seal(KEY, HERE)
