@@ -193,6 +193,22 @@ def test_big_exports_go_to_the_bucket_encrypted(served: SERVED, bucket: Any) -> 
     export(http, agent="nobody")
 
 
+def test_big_focus_exports_go_there_as_csv(served: SERVED, bucket: Any) -> None:  # noqa: ANN401 - boto3 has no types
+    http = served(EXPORT_BUCKET=BUCKET)
+    count = 3000
+    post(http, [{"agent": f"agent {number}"} for number in range(count)])
+    answer = http.get("/api/usage/export", params={"format": "focus"})
+    assert answer.status_code == 303
+    [stored] = bucket.list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert stored["Key"].startswith("exports/focus-20261120T103000Z-")
+    assert stored["Key"].endswith(".csv")
+    found = bucket.get_object(Bucket=BUCKET, Key=stored["Key"])
+    assert found["ContentType"].startswith("text/csv")
+    rows = read_csv(found["Body"].read().decode())
+    assert len(rows) == 2 * count  # input and output
+    assert sum(Decimal(row["BilledCost"]) for row in rows) == count * Decimal("0.0045")
+
+
 def test_a_bucket_that_refuses_is_a_sentence(served: SERVED, bucket: Any) -> None:  # noqa: ANN401 - boto3 has no types
     assert bucket is not None
     http = served(EXPORT_BUCKET="not-there")

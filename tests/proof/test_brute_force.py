@@ -5,10 +5,12 @@ A few thousand events by default; `make proof` sends two million.
 
 import csv
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -237,6 +239,36 @@ def test_exports(proof: Proof, form: str, tmp_path: Path) -> None:
         cost = None if row["cost_usd"] in {None, ""} else sums.units(Decimal(row["cost_usd"]))
         assert (cost, int(row["input_tokens"]), int(row["output_tokens"])) == proof.lines[number], row
     assert not missing
+
+
+def test_focus(proof: Proof, tmp_path: Path) -> None:
+    path = tmp_path / "focus.csv"
+    with (
+        proof.http.stream("GET", f"/api/usage/export?format=focus&start={START}&end={END}") as response,
+        path.open("wb") as file,
+    ):
+        assert response.status_code == 200
+        for piece in response.iter_bytes():
+            file.write(piece)
+    columns = {"model": "x_Model", "project": "x_Project", "session_type": "x_SessionType", "agent": "x_Agent"}
+    costs: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    counts: defaultdict[str, int] = defaultdict(int)
+    for row in rows_of("csv", path):
+        day, cost = row["ChargePeriodStart"][:10], sums.units(Decimal(row["BilledCost"]))
+        counts[day] += int(Decimal(row["x_TokenCount"] or 0))
+        for dimension, column in columns.items():
+            costs[day, dimension, row[column] or "unassigned"] += cost
+        if row["ListUnitPrice"]:
+            product = Fraction(row["ListUnitPrice"]) * Fraction(row["PricingQuantity"])
+            assert product == Fraction(row["ListCost"]) == Fraction(row["EffectiveCost"]), row
+    for day, start, end in days(ZoneInfo("UTC")):
+        found = proof.whole.between(start, end)
+        for dimension in columns:
+            exact = {(day.isoformat(), dimension, key): cell[0] for key, cell in sums.by(found, dimension).items()}
+            assert {key: cost for key, cost in exact.items() if cost != costs.pop(key, 0)} == {}
+        assert counts.pop(day.isoformat(), 0) == sum(found[None][4:])
+    assert not any(costs.values())
+    assert not counts
 
 
 def test_nothing_has_drifted(proof: Proof) -> None:
