@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
+import shlex
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.commands import Cli, local
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+README = (Path(__file__).parents[2] / "README.md").read_text()
 SONNET = ("log", "--model", "sonnet", "--input-tokens", "1500", "--output-tokens", "750", "--category", "planning")
 GPT = ("log", "--model", "gpt-4o", "--input-tokens", "2000", "--output-tokens", "1000", "--category", "analysis")
 HAIKU = ("log", "--model", "haiku", "--input-tokens", "800", "--output-tokens", "300", "--category", "technical")
@@ -48,6 +48,17 @@ def test_the_case_that_everybody_can_add_up(cli: Cli) -> None:
     assert "claude-3-5-sonnet $0.015750 50.3% 1 1,500 750 0" in shown
     assert "gpt-4o $0.015000 47.9% 1 2,000 1,000 0" in shown
     assert "claude-3-haiku $0.000575 1.8% 1 800 300 0" in shown
+
+
+def test_the_examples_of_the_manual(cli: Cli) -> None:
+    [block] = re.findall(r"## The command line\n.*?```sh\n(.*?)```", README, flags=re.DOTALL)
+    lines = block.splitlines()
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if not line.startswith("#"):
+            done = cli(*shlex.split(line)[1:])
+            assert done.code == 0, (line, done)
+            if following.startswith("# "):
+                assert done.out == f"{following[2:]}\n"
 
 
 def test_everything_that_can_be_said_of_a_call_is_stored(cli: Cli) -> None:
