@@ -45,9 +45,10 @@ def is_ours(path: str, head: bytes) -> bool:
     """Return whether a file that begins like this is a session log of Claude Code."""
     if not is_named(path):
         return False
-    if b"\n" not in head:
-        return bool(first_text(head, "sessionId"))
-    return any("leafUuid" in line or ("sessionId" in line and "type" in line) for line in objects(head))
+    if any("leafUuid" in line or ("sessionId" in line and "type" in line) for line in objects(head)):
+        return True
+    # A prompt may be longer than what was read of it.
+    return bool(first_text(head[head.rfind(_LINE) + 1 :], "sessionId"))
 
 
 def read(path: str, offset: int, terms: Terms) -> Reading:

@@ -77,6 +77,8 @@ def read(path: str, offset: int, terms: Terms) -> Reading:
             reading.skip("older than asked for")
             continue
         reading.units.append(unit)
+        if row["account"] not in {None, _NONE}:
+            reading.accounts[row["account"]] = row["provider"]
     return reading
 
 
@@ -100,7 +102,7 @@ def _unit(row: Mapping[str, Any], terms: Terms) -> Unit:
         "recorded_at": row["recorded_at"],
     }
     rows = jsontext.dumps({name: value for name, value in event.items() if value is not None and value != ""}).encode()
-    return Unit(digest(event_id), b"", DIRECT, whole(row["total_tokens"]), at, rows, 1)
+    return Unit(digest(event_id), b"", DIRECT, whole(row["total_tokens"]), at, rows, 1, source=row["source"])
 
 
 def _cell(name: str, text: str) -> str | None:

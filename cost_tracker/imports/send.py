@@ -35,6 +35,9 @@ _INSTEAD = re.compile(r"counted as record (\d+)")
 _EXAMPLES = 5
 _TOKENS = ("tokens_in", "tokens_out", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
 
+# Where a record has another name for what is sent.
+_RECORDED = {"tokens_in": "input_tokens", "tokens_out": "output_tokens", "model": "model_raw", "cost": "reported_cost"}
+
 Row: TypeAlias = dict[str, Any]
 
 
@@ -50,7 +53,7 @@ class Sent:
     """What the ledger answered so far, in rows.
 
     `differing` are those of `already` that are stored with another account, project or the like, which was kept.
-    `cost` (USD) is known in a dry run only.
+    `cost` (USD) is known in a dry run only. `witness` is a line that was made, with its event id.
     """
 
     created: int = 0
@@ -63,23 +66,15 @@ class Sent:
     unpriced: Counter[str] = field(default_factory=Counter)
     warnings: dict[str, str] = field(default_factory=dict)
     cost: Any = 0
-    last: tuple[int, str] | None = None
+    witness: tuple[int, str] | None = None
 
 
 class Sender:
-    """Sends units through `client` as records of one `source`; `sent` is the sum of the answers."""
+    """Sends units through `client`; `sent` is the sum of the answers."""
 
-    def __init__(
-        self,
-        client: Client,
-        *,
-        source: str = "import",
-        dry_run: bool = False,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, client: Client, *, dry_run: bool = False, sleep: Callable[[float], None] = time.sleep) -> None:
         self.sent = Sent()
         self._client = client
-        self._source = source
         self._dry_run = dry_run
         self._sleep = sleep
 
@@ -95,7 +90,7 @@ class Sender:
 
     def _send(self, batch: Sequence[Winner]) -> list[Taken]:
         try:
-            answer = self._post(b"[" + b",".join(winner.unit.rows for winner in batch) + b"]")
+            answer = self._post(b"[" + b",".join(winner.unit.rows for winner in batch) + b"]", batch[0].unit.source)
         except ApiError as error:
             if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(batch) > 1:
                 middle = len(batch) // 2
@@ -120,21 +115,21 @@ class Sender:
             if self._dry_run:
                 sent.cost += result["data"]["cost_usd"] or 0
                 return 0
-            if sent.last is None:
-                sent.last = (result["id"], _row(winner, number)["event_id"])
+            if sent.witness is None:
+                sent.witness = (result["id"], _row(winner, number)["event_id"])
             return int(result["id"])
         if result["status"] == "duplicate":
             sent.already += 1
             return int(result["id"])
         error = result["error"]
         if error["code"] == "conflict" and result["id"] is not None:
-            return self._resolved(_row(winner, number), int(result["id"]))
+            return self._resolved(_row(winner, number), int(result["id"]), winner.unit.source)
         sent.rejected += 1
         field_name = error["details"][0]["field"] if error["details"] else ""
         sent.reasons[_reason(field_name, error["message"], len(sent.reasons))] += 1
         return None
 
-    def _resolved(self, row: Row, line_id: int) -> int:
+    def _resolved(self, row: Row, line_id: int, source: str) -> int:
         """Return the line that counts a response of which another version is stored as `line_id`."""
         stored = self._get(line_id)
         while (voided := stored.get("voided")) and (after := _INSTEAD.search(voided["reason"])):
@@ -142,13 +137,13 @@ class Sender:
             stored = self._get(line_id)
         if voided or _size(row) <= _stored_size(stored["data"]):
             self.sent.already += 1
-            self.sent.differing += 1
+            self.sent.differing += not _is_said(row, stored["data"])
             return line_id
         if self._dry_run:
             self.sent.revised += 1
             return line_id
         fuller = {**row, "event_id": f"{row['event_id']}~{'-'.join(map(str, _size(row)))}"}
-        [result] = self._post(jsontext.dumps([fuller]).encode())["results"]
+        [result] = self._post(jsontext.dumps([fuller]).encode(), source)["results"]
         if result["id"] is None:
             return line_id
         self._post_void(line_id, int(result["id"]))
@@ -170,9 +165,9 @@ class Sender:
         found: Row = self._patiently(lambda: self._client.get(f"/api/usage/{line_id}"))
         return found
 
-    def _post(self, body: bytes) -> Row:
+    def _post(self, body: bytes, source: str) -> Row:
         answer: Row = self._patiently(
-            lambda: self._client.post("/api/usage", body, source=self._source, dry_run=self._dry_run or None)
+            lambda: self._client.post("/api/usage", body, source=source, dry_run=self._dry_run or None)
         )
         return answer
 
@@ -203,7 +198,8 @@ def _batches(winners: Iterable[Winner], most: int) -> Iterator[list[Winner]]:
     rows = size = 0
     for winner in winners:
         unit = winner.unit
-        if batch and (rows + unit.size > most or size + len(unit.rows) > MOST_BYTES):
+        is_full = rows + unit.size > most or size + len(unit.rows) > MOST_BYTES
+        if batch and (is_full or unit.source != batch[0].unit.source):
             yield batch
             batch, rows, size = [], 0, 0
         batch.append(winner)
@@ -225,6 +221,11 @@ def _size(row: Row) -> tuple[int, ...]:
 
 def _stored_size(record: Row) -> tuple[int, ...]:
     return (int(record["total_tokens"]),)
+
+
+def _is_said(row: Row, record: Row) -> bool:
+    """Return whether a stored record says all that a row says."""
+    return all(str(record.get(_RECORDED.get(name, name))) == str(value) for name, value in row.items())
 
 
 def _reason(name: str, message: str, kinds: int) -> str:

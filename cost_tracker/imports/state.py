@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS units (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS refused (
     grp BLOB NOT NULL, part BLOB NOT NULL, rank INTEGER NOT NULL, total INTEGER NOT NULL, at TEXT NOT NULL,
-    rows BLOB NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (grp, part)
+    rows BLOB NOT NULL, size INTEGER NOT NULL, source TEXT NOT NULL, PRIMARY KEY (grp, part)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -102,7 +102,8 @@ class State:
 
     def refused(self) -> list[Unit]:
         """Return units that the ledger did not take: they are tried again, because a file is read once."""
-        return [Unit(*row) for row in self._db.execute("SELECT grp, part, rank, total, at, rows, size FROM refused")]
+        rows = self._db.execute("SELECT grp, part, rank, total, at, rows, size, source FROM refused")
+        return [Unit(*row) for row in rows]
 
     def save_units(
         self, stored: Iterable[tuple[Unit, Sequence[int]]], gone: Iterable[Stored], refused: Iterable[Unit]
@@ -115,7 +116,7 @@ class State:
             )
             self._db.executemany("INSERT OR REPLACE INTO units VALUES (?, ?, ?, ?, ?)", taken)
             self._db.executemany("DELETE FROM refused WHERE grp = ? AND part = ?", [row[:2] for row in taken])
-            self._db.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)", refused)
+            self._db.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?, ?)", refused)
 
     def save_files(self, files: Iterable[FileState]) -> None:
         """Keep how far files were read, once everything that was found in them is in the ledger."""

@@ -35,7 +35,8 @@ class Unit(NamedTuple):
 
     `group` and `part` are digests of the response's id and of its request's (empty without one); `rank` is one of
     `NESTED` to `DIRECT`; `total` are its tokens, by which the fullest version is known; `at` is ISO 8601 in UTC;
-    `rows` are JSON objects with commas between, `size` of them, each beginning with its `event_id`.
+    `rows` are JSON objects with commas between, `size` of them, each beginning with its `event_id`; `source` is what
+    their records will say they are.
     """
 
     group: bytes
@@ -45,6 +46,7 @@ class Unit(NamedTuple):
     at: str
     rows: bytes
     size: int
+    source: str = "import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,10 @@ class Terms:
 
 @dataclass(slots=True)
 class Reading:
-    """What was found in a file up to the byte `end`, the end of a line; `is_held` where younger lines wait behind."""
+    """What was found in a file up to the byte `end`, the end of a line; `is_held` where younger lines wait behind.
+
+    `accounts` are names that its rows give, with their providers.
+    """
 
     end: int = 0
     is_held: bool = False
@@ -81,6 +86,7 @@ class Reading:
     skipped: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     noted: dict[str, int] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
 
     def skip(self, reason: str, count: int = 1) -> None:
         """Count lines that are no usage although they look like it."""

@@ -57,7 +57,10 @@ class Silent:
 
 @dataclass(slots=True)
 class Report:
-    """What an import found and what became of it; counts of the ledger's answers are in `sent`."""
+    """What an import found and what became of it; counts of the ledger's answers are in `sent`.
+
+    `wanted` are accounts, with their providers, that its events name; `known` of these were looked up, `accounts` made.
+    """
 
     files: int = 0
     unchanged: int = 0
@@ -70,6 +73,8 @@ class Report:
     unreadable: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
+    wanted: dict[str, str] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
     accounts: list[str] = field(default_factory=list)
     sent: Sent | None = None
     seconds: float = 0.0
@@ -92,6 +97,7 @@ class Report:
         self.skipped.update(reading.skipped)
         self.refused.update(reading.refused)
         self.noted.update(reading.noted)
+        self.wanted.update(reading.accounts)
 
 
 def find_new(state: State, targets: Sequence[Target], terms: Terms) -> Plan:
@@ -153,46 +159,56 @@ def run(
             pool.add(answered.units)
             report.add(answered)
         read = list(_read(found, terms, pool, report, shown))
-        winners = sorted(pool.settle(state.stored(pool.groups())), key=lambda winner: winner.unit.at)
-        report.dropped.update(pool.dropped)
-        report.dropped += Counter()
-        report.kept = sum(winner.unit.size for winner in winners)
-        if winners:
-            sender = Sender(client, dry_run=dry_run)
-            report.sent = sender.sent
-            shown.begin("sending", report.kept)
-            for batch in sender.send(winners):
-                if not dry_run:
-                    _remember(state, batch)
-                shown.advance(sum(taken.winner.unit.size for taken in batch))
-            if sender.sent.last and not dry_run:
-                state.save_note(_WITNESS, "{} {}".format(*sender.sent.last))
+        if terms.account is None:
+            _make_accounts(client, report, dry_run=dry_run)
+        _send(client, state, pool, report, shown, dry_run=dry_run)
         if not dry_run:
-            if asked:
-                state.save_note(_ASKED, asked)
+            state.save_note(_ASKED, asked or state.note(_ASKED))
             state.save_files([state_of(piece, end, terms.since, is_held=is_held) for piece, end, is_held in read])
     report.seconds = time.monotonic() - began
     return report
 
 
+def _send(client: Client, state: State, pool: Pool, report: Report, shown: Progress, *, dry_run: bool) -> None:
+    """Send what is left in the pool, oldest first, and remember each batch once it is answered."""
+    winners = sorted(pool.settle(state.stored(pool.groups())), key=lambda winner: (winner.unit.source, winner.unit.at))
+    report.dropped.update(pool.dropped)
+    report.dropped += Counter()
+    report.kept = sum(winner.unit.size for winner in winners)
+    if not winners:
+        return
+    sender = Sender(client, dry_run=dry_run)
+    report.sent = sender.sent
+    shown.begin("sending", report.kept)
+    for batch in sender.send(winners):
+        if not dry_run:
+            _remember(state, batch)
+        shown.advance(sum(taken.winner.unit.size for taken in batch))
+    if sender.sent.witness and not dry_run:
+        state.save_note(_WITNESS, "{} {}".format(*sender.sent.witness))
+
+
 def _prepared(client: Client, found: Plan, terms: Terms, report: Report, *, dry_run: bool) -> Terms:
-    """Return the terms with the tracker's rules, once the accounts in question exist."""
-    rules = terms.rules or _rules(client)
-    wanted = {
-        (terms.account or form.unpolled[0], form.unpolled[1])
-        for name in {piece.format for piece in found.pieces}
-        if (form := FORMATS[name]).unpolled and terms.account != ""
-    }
-    there = {row["name"] for row in client.get("/api/accounts")["data"]} if wanted else set()
-    for name, provider in sorted(wanted):
-        if name in there:
-            continue
-        if dry_run:
-            terms = replace(terms, account="")
-            continue
+    """Return the terms with the tracker's rules; the accounts that formats need are there then."""
+    for form in (FORMATS[name] for name in {piece.format for piece in found.pieces}):
+        if form.unpolled and terms.account != "":
+            report.wanted[terms.account or form.unpolled[0]] = form.unpolled[1]
+    if not _make_accounts(client, report, dry_run=dry_run):
+        terms = replace(terms, account="")
+    return replace(terms, rules=_rules(client))
+
+
+def _make_accounts(client: Client, report: Report, *, dry_run: bool) -> bool:
+    """Make the accounts that are wanted and missing, to be named and never polled; return whether all are there."""
+    if report.wanted.keys() <= report.known:
+        return True
+    there = {row["name"] for row in client.get("/api/accounts")["data"]}
+    missing = {name: provider for name, provider in report.wanted.items() if name not in there}
+    report.known = set(report.wanted)
+    for name, provider in sorted(missing.items()) if not dry_run else ():
         client.post("/api/accounts", {"name": name, "provider": provider})
         report.accounts.append(name)
-    return replace(terms, rules=rules)
+    return not missing or not dry_run
 
 
 def _rules(client: Client) -> tuple[Rule, ...]:

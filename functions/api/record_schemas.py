@@ -58,8 +58,19 @@ RECORD = schema(
         "tags": mapping(TEXT),
         "metadata": {"type": "object"},
         "raw_data": _OBJECT_OR_NULL,
+        **dict.fromkeys(
+            (
+                "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens",
+                "image_output_tokens", "web_searches",
+            ),
+            INTEGER,
+        ),
+        "service_tier": TEXT_OR_NULL,
+        "batch": FLAG,
+        "speed": TEXT_OR_NULL,
+        "inference_geo": TEXT_OR_NULL,
     }
-)
+)  # fmt: skip
 _VOIDED = schema({"at": INSTANT, "reason": TEXT}, description="Present where the event was voided")
 ONE = schema({"success": FLAG, "data": RECORD, "voided": _VOIDED}, "voided")
 PAGE = schema(

@@ -19,7 +19,7 @@ _INSTANTS = ("recorded_at", "collected_at", "updated_at")
 _MONEY = ("cost_usd", "input_cost", "output_cost", "cache_cost", "reported_cost")
 _TEXTS = (
     "event_id", "provider", "account", "model", "model_raw", "priced_by", "project", "agent", "user", "session_label",
-    "session_type", "category", "description", "request_type", "source",
+    "session_type", "category", "description", "request_type", "source", "service_tier", "speed", "inference_geo",
 )  # fmt: skip
 # What spreadsheets take for the beginning of a formula.
 _FORMULA = "ARRAY['=', '+', '-', '@', E'\\t', E'\\r']"

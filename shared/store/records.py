@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
     from shared.store.database import Connection
 
-# The record of the contract, in its order: the columns of `usage_records`.
+# The record of the contract in its order, then what else decides its price: the columns of `usage_records`.
 COLUMNS = (
     "id", "event_id", "recorded_at", "collected_at", "updated_at", "provider", "account", "model", "model_raw",
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
     "total_tokens", "requests", "cost_usd", "input_cost", "output_cost", "cache_cost", "reported_cost", "priced_by",
     "project", "agent", "user", "session_label", "session_type", "category", "description", "request_type", "source",
-    "tags", "metadata", "raw_data",
+    "tags", "metadata", "raw_data", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens",
+    "image_input_tokens", "image_output_tokens", "web_searches", "service_tier", "batch", "speed", "inference_geo",
 )  # fmt: skip
 _SELECT = ", ".join('"user"' if name == "user" else name for name in COLUMNS)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.store.cells import Cells
 
 UNKNOWN_PROVIDER = "unknown"
+FAST = " in fast mode"
 _UNASSIGNED = "unassigned"
 _QUARTERS = ("00:00Z", "15:00Z", "30:00Z", "45:00Z")
 _TOKENS = 5  # of the counts, the first are the disjoint token classes
@@ -40,10 +41,12 @@ class Sold:
     Without tariffs `problem` says why no event with these texts can be stored.
     """
 
-    __slots__ = ("fields", "keys", "model", "model_raw", "problem", "tariffs")
+    __slots__ = ("fields", "keys", "model", "model_raw", "problem", "tariffs", "title")
 
-    def __init__(self, model_raw: str) -> None:
+    def __init__(self, model_raw: str, speed: str | None = None) -> None:
         self.model = self.model_raw = model_raw
+        # What has or has no price: fast mode is sold under the same id at another one.
+        self.title = f"{model_raw}{FAST}" if speed == "fast" else model_raw
         self.fields = ""
         self.keys = 0
         self.tariffs: Tariffs | None = None
@@ -88,7 +91,7 @@ class EventMapper:
         """Return what events with this call have in common."""
         found = self._sold.get(call)
         if found is None:
-            found = self._sold[call] = Sold(call.model)
+            found = self._sold[call] = Sold(call.model, call.speed)
             try:
                 self._fill(found, call)
             except EventError as error:

@@ -23,7 +23,7 @@ from shared.store import accounts, dailies, events, ledger, projects, records, r
 from shared.store.cells import Cells
 from shared.store.connection import notes_of
 from shared.store.database import Connection
-from shared.workflows.event_lines import EventMapper, money, slot_of
+from shared.workflows.event_lines import FAST, EventMapper, money, slot_of
 from shared.workflows.outcomes import CREATED, UNSEEN, Outcome, Report, conflict, created, duplicate, rejected
 
 if TYPE_CHECKING:
@@ -203,7 +203,8 @@ class _Batch:
         """Say which models had no price; looking for near names is slow, so only for a few."""
         found = []
         for number, (model, count) in enumerate(self._unpriced.most_common()):
-            near = self._mapper.book.nearest(model) if self._mapper and number < _NAMED_MODELS else []
+            is_name = number < _NAMED_MODELS and not model.endswith(FAST)
+            near = self._mapper.book.nearest(model) if self._mapper and is_name else []
             hint = f"; did you mean {' or '.join(near)}?" if near else "."
             rows = "1 row has" if count == 1 else f"{count} rows have"
             found.append(f"{rows} the model {model[:100]!r}, for which no price is known{hint}")
@@ -264,7 +265,7 @@ class _Batch:
             slot = slot_of(at, at_text)
             tariff = sold.tariffs.find(slot, at, counts)
             if tariff is None:
-                self._unpriced[sold.model_raw] += 1
+                self._unpriced[sold.title] += 1
             elif not tariff.rates_id and not mapper.find_id(tariff):
                 self._missing[tariff.rates.fingerprint()] = tariff.rates.to_json()
             amounts, digits, costs = money(tariff, counts, cost)

@@ -67,6 +67,9 @@ def test_one_object_is_answered_with_its_record(api: Api) -> None:
         "user": "ann", "session_label": "peakpaws-nightly", "session_type": "subagent", "category": "blog",
         "description": "a post", "request_type": "chat", "source": "event", "tags": {"n": "3", "team": "growth"},
         "metadata": {"pi": Decimal("3.14159265358979323846")}, "raw_data": None,
+        "reasoning_tokens": 0, "audio_input_tokens": 0, "audio_output_tokens": 0, "image_input_tokens": 0,
+        "image_output_tokens": 0, "web_searches": 0, "service_tier": None, "batch": False, "speed": None,
+        "inference_geo": None,
     }  # fmt: skip
     assert get(api, f"/api/usage/{line_id}")["data"] == answer["data"]
     assert get(api, "/api/usage")["data"] == [answer["data"]]

@@ -16,7 +16,8 @@ PUBLIC_TABLES = {
     "usage_records": "id event_id recorded_at collected_at updated_at provider account model model_raw input_tokens "
     "output_tokens cache_read_tokens cache_write_tokens cache_write_1h_tokens total_tokens requests cost_usd "
     "input_cost output_cost cache_cost reported_cost priced_by project agent user session_label session_type category "
-    "description request_type source tags metadata raw_data",
+    "description request_type source tags metadata raw_data reasoning_tokens audio_input_tokens audio_output_tokens "
+    "image_input_tokens image_output_tokens web_searches service_tier batch speed inference_geo",
     "daily_summaries": "date total_cost total_requests by_model by_session_type by_project by_agent synced_to_cv "
     "synced_at payload_hash",
     "project_mappings": "pattern project_name priority",
