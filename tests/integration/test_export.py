@@ -195,7 +195,7 @@ def test_big_exports_go_to_the_bucket_encrypted(served: SERVED, bucket: Any) -> 
 
 def test_big_focus_exports_go_there_as_csv(served: SERVED, bucket: Any) -> None:  # noqa: ANN401 - boto3 has no types
     http = served(EXPORT_BUCKET=BUCKET)
-    count = 4000
+    count = 5000
     post(http, [{"agent": f"agent {number}"} for number in range(count)])
     answer = http.get("/api/usage/export", params={"format": "focus"})
     assert answer.status_code == 303
