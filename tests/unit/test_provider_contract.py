@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
     from shared.providers.base import Page, Provider
 
-STREAMS = [
-    (name, stream.name)
+REPORTS = [
+    (name, stream)
     for name, spec in REGISTRY.items()
     for stream in spec.connect(KEY, httpx.Client(), Time().budget()).streams
 ]
+STREAMS = [(name, stream.name) for name, stream in REPORTS]
+SPLITTING = [(name, stream.name) for name, stream in REPORTS if stream.splits_buckets]
 each_provider = pytest.mark.parametrize("name", REGISTRY)
 each_stream = pytest.mark.parametrize(("name", "stream"), STREAMS)
 ECHO = {"error": {"type": "authentication_error", "message": f"invalid key {KEY}\n" + "x" * 5_000}}
@@ -104,6 +106,12 @@ def test_names_and_owner(name: str) -> None:
     assert asdict(provider.owner()) == recording.load("contract.json")["owner"]["expected"]
 
 
+@each_provider
+def test_the_recording_has_names_of_what_is_archived(name: str) -> None:
+    kinds = {named["kind"] for named in Recording(name).load("names.expected.json") if named["archived"]}
+    assert kinds == {"key", "workspace"}
+
+
 @each_stream
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_is_asked_once_and_the_needed_one_is_named(name: str, stream: str, status: int) -> None:
@@ -130,8 +138,8 @@ def test_retry_after_is_honoured(name: str, stream: str) -> None:
 @each_stream
 @pytest.mark.parametrize(
     "failure",
-    [reply(ECHO, 500), reply(ECHO, 502), reply(ECHO, 529), httpx.ReadTimeout("slow"), httpx.ConnectError("down")],
-    ids=["500", "502", "529", "timeout", "unreachable"],
+    [*(reply(ECHO, status) for status in (429, 500, 502, 529)), httpx.ReadTimeout("slow"), httpx.ConnectError("down")],
+    ids=["429", "500", "502", "529", "timeout", "unreachable"],
 )
 def test_a_passing_failure_is_survived(name: str, stream: str, failure: httpx.Response | Exception) -> None:
     assert one_page(name, stream, [failure, good(name, stream)]).rows
@@ -224,6 +232,31 @@ def test_an_unknown_word_is_accepted(name: str, stream: str) -> None:
         body = planted(recording.first_page(stream), [*notes["row"], word], "never seen before")
         row = one_page(name, stream, [reply(body)]).rows[0]
         assert provider.parse(which, row).dimensions[word] == "never seen before"
+
+
+@each_stream
+def test_an_empty_interval_was_read_and_an_empty_answer_was_not(name: str, stream: str) -> None:
+    recording = Recording(name)
+    *rows, _ = recording.load("contract.json")["streams"][stream]["row"]
+    body = planted(recording.first_page(stream), rows, [])
+    assert one_page(name, stream, [reply(body)]).listed is not None
+    body = planted(body, rows[:1], []) | {recording.paging["more"]: False}
+    page = one_page(name, stream, [reply(body)])
+    assert (page.rows, page.next_cursor, page.listed) == ((), None, None)
+
+
+@pytest.mark.parametrize(("name", "stream"), SPLITTING)
+def test_an_interval_may_go_on_in_the_next_page(name: str, stream: str) -> None:
+    recording = Recording(name)
+    body = recording.first_page(stream)
+    *rows, _ = recording.load("contract.json")["streams"][stream]["row"]
+    one = planted(body, rows, body["data"][0]["results"][:1])
+    two = one | {recording.paging["more"]: False}
+    transport, _ = scripted(reply(one), reply(two))
+    provider = recording.connect(transport, Time().budget())
+    which, window, _ = recording.stream(provider, stream)
+    first, second = (provider.parse(which, page.rows[0]) for page in pages(provider, which, window))
+    assert first == second
 
 
 @each_stream
