@@ -94,7 +94,7 @@ def _shared(lines: Lines) -> Row:
         "ServiceName": issuer if lines.basis == MANUAL else f"{issuer} API",
         "ServiceSubcategory": "Generative AI",
         "SubAccountId": lines.workspace_id,
-        # The provider's default workspace has no name of its own.
+        # What was gone before its name was collected is called by its id.
         "SubAccountName": lines.workspace_id and (lines.workspace_name or lines.workspace_id),
         "SubAccountType": lines.workspace_id and "Workspace",
         # A tag without a value is true; one that the sender calls `project` stays as it was sent.

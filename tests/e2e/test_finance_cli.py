@@ -204,3 +204,25 @@ def test_books_are_asked_for_with_a_file_and_a_form(cli: Cli, tmp_path: Path) ->
     assert (refused.code, "other books" in refused.err) == (1, True)
     others = cli("export", "--since-last", "--books", "all", "--output", path)
     assert (others.code, others.out.startswith(f"{path}: ")) == (0, True)
+
+
+def test_a_deployed_tracker_answers_the_same(cli: Cli, service: LocalService, tmp_path: Path) -> None:
+    here = [cli("export", *more).code for more in export_commands(tmp_path, "here")]
+    cli.set(COST_TRACKER_URL=service.url, COST_TRACKER_KEY=service.tracker.key)
+    there = [cli("export", *more).code for more in export_commands(tmp_path, "there")]
+    assert here == there == [0, 0, 0, 0]
+    for name in ("books.csv", "focus.csv", "focus.metadata.json"):
+        assert (tmp_path / f"here-{name}").read_bytes() == (tmp_path / f"there-{name}").read_bytes()
+    assert pq.read_table(tmp_path / "here-focus.parquet").equals(pq.read_table(tmp_path / "there-focus.parquet"))
+    sheets = [openpyxl.load_workbook(tmp_path / f"{side}-usage.xlsx") for side in ("here", "there")]
+    for name in sheets[0].sheetnames[1:]:
+        assert list(sheets[0][name].values) == list(sheets[1][name].values)
+
+
+def export_commands(folder: Path, side: str) -> list[tuple[str, ...]]:
+    return [
+        ("--output", str(folder / f"{side}-usage.xlsx")),
+        ("--output", str(folder / f"{side}-focus.parquet")),
+        ("--format", "focus", "--output", str(folder / f"{side}-focus.csv")),
+        ("--since-last", "--books", side, "--output", str(folder / f"{side}-books.csv")),
+    ]

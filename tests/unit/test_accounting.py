@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cost_tracker.accounting import parquet, usage_workbook
+from cost_tracker.accounting.sheets import MAX_ROWS
 from shared.core.focus import rows
 from shared.core.focus_columns import FOCUS_1_2
 from shared.store.records import COLUMNS
@@ -89,9 +90,9 @@ def line_file(path: Path, count: int, **fields: str) -> Path:
     return path
 
 
-def opened(source: Path, **more: int) -> openpyxl.Workbook:
+def opened(source: Path, most_rows: int = MAX_ROWS) -> openpyxl.Workbook:
     held = io.BytesIO()
-    usage_workbook.write(source, held, UTC, {"From": "the beginning"}, **more)
+    usage_workbook.write(source, held, UTC, {"From": "the beginning"}, most_rows=most_rows)
     return openpyxl.load_workbook(held)
 
 
