@@ -1,4 +1,4 @@
-"""The fake of OpenAI is strict where the real one is: spellings, limits, tokens, refusals, money as text, restatement."""
+"""The fake of OpenAI is strict where the real one is: spellings, limits, tokens, refusals, money as text, restating."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
