@@ -32,16 +32,20 @@ class Read(NamedTuple):
 
 
 def read_all(pieces: Sequence[Piece], terms: Terms, processes: int | None = None) -> Iterator[Read]:
-    """Yield what is in each piece, in any order; a file that cannot be read is one that says so."""
-    whole = sum(piece.size for piece in pieces)
-    count = min(os.cpu_count() or 1, _MOST) if processes is None else processes
-    if whole < _WORTH_IT or count < 2 or len(pieces) < 2:  # noqa: PLR2004 - two is where several begins
+    """Yield what is in each piece, in any order; a file that cannot be read is one that says so.
+
+    `processes` is how many read; left out, as many as are worth starting.
+    """
+    if processes is None:
+        is_worth_it = sum(piece.size for piece in pieces) >= _WORTH_IT
+        processes = min(os.cpu_count() or 1, _MOST, len(pieces)) if is_worth_it else 1
+    if processes < 2:  # noqa: PLR2004 - two is where several begins
         for piece in pieces:
             yield _read(piece, terms)
         return
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         shares = _shares(pieces)
-        waiting = {pool.submit(_read_share, share, terms) for share in [*_first(shares, count * 2)]}
+        waiting = {pool.submit(_read_share, share, terms) for share in [*_first(shares, processes * 2)]}
         try:
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
