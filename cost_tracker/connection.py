@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cost_tracker.environment import load_settings
+from cost_tracker.output import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +45,11 @@ def connected(url: str | None, key: str | None, *, real: bool = False) -> Iterat
         with Client(url, key) as client:
             yield client
         return
-    from infra.local.tracker import Tracker  # noqa: PLC0415 - a deployed tracker needs none of it
+    from infra.local import whereabouts  # noqa: PLC0415 - a deployed tracker needs none of it
+    from infra.local.tracker import Tracker  # noqa: PLC0415 - the same
 
-    demo = False if real else None
-    with Tracker.open(load_settings(), demo=demo) as tracker, Client(http=tracker.client()) as client:
+    settings, demo = load_settings(), False if real else None
+    if real and whereabouts.is_demo_served(settings.home):
+        note("The service that runs shows the demo; start it again to see usage of your own there.")
+    with Tracker.open(settings, demo=demo) as tracker, Client(http=tracker.client()) as client:
         yield client

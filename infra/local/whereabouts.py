@@ -17,23 +17,29 @@ _NOTE = "service.json"
 _POSTGRES = "postgres"
 
 
-def announce(home: Path, url: str) -> None:
-    """Note that this process answers at `url`; the last one that says so is believed."""
+def announce(home: Path, url: str, *, demo: bool) -> None:
+    """Note that this process answers at `url`, perhaps with the demo; the last one that says so is believed."""
     draft = home / f".{_NOTE}.{os.getpid()}"
-    draft.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
+    draft.write_text(json.dumps({"url": url, "pid": os.getpid(), "demo": demo}), encoding="utf-8")
     draft.replace(home / _NOTE)
 
 
 def retire(home: Path, url: str) -> None:
     """Take the note back, if it is still ours."""
-    if _read(home) == (url, os.getpid()):
+    if _read(home)[:2] == (url, os.getpid()):
         (home / _NOTE).unlink(missing_ok=True)
 
 
 def service(home: Path) -> str | None:
     """Return the address of the service that runs over this home, None if there is none."""
-    found = _read(home)
-    return found[0] if found is not None and _is_alive(found[1]) else None
+    url, pid, _ = _read(home)
+    return url if _is_alive(pid) else None
+
+
+def is_demo_served(home: Path) -> bool:
+    """Tell whether a service runs that shows invented figures, so that real ones are not seen there."""
+    _, pid, is_demo = _read(home)
+    return is_demo and _is_alive(pid)
 
 
 def has_database(home: Path) -> bool:
@@ -58,14 +64,17 @@ def touched(home: Path) -> float | None:
         return None
 
 
-def _read(home: Path) -> tuple[str, int] | None:
+def _read(home: Path) -> tuple[str, int, bool]:
+    """Return address, process and whether it is the demo; process 0 where there is no note."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         note = json.loads((home / _NOTE).read_text(encoding="utf-8"))
-        return str(note["url"]), int(note["pid"])
-    return None
+        return str(note["url"]), int(note["pid"]), bool(note["demo"])
+    return "", 0, False
 
 
 def _is_alive(pid: int) -> bool:
+    if pid <= 0:  # to a signal that would be a group
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -185,6 +185,18 @@ def test_service_and_command_share_the_embedded_database(
         assert there.daily()["total_cost"] == Decimal("0.9")
 
 
+def test_whoever_logs_beside_the_demo_is_told(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli = Cli(capsys, monkeypatch, environ)
+    log = ("log", "--model", "sonnet", "--input-tokens", "1")
+    with LocalService(Settings.load({**environ, "COLLECTION_BACKFILL_DAYS": "1"}), demo=True):
+        assert "start it again" in cli(*log).err
+        assert cli.json("stats")["requests"] == 1
+        assert cli("statusline").out.endswith("demo\n")
+    assert cli(*log).err == ""
+
+
 def figures(**changed: Any) -> Figures:  # noqa: ANN401 - fields of a dataclass
     usual: dict[str, Any] = {
         "today": Decimal("4.2"), "month": Decimal(0), "burn_per_hour": Decimal(0), "date": "2026-11-23", "tz": "UTC",
