@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cost_tracker.accounting import parquet
 from shared import VERSION
 from shared.core import jsontext
 from shared.core.money import CONTEXT
@@ -46,7 +47,7 @@ EVENTS: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def served(serve: Callable[..., Service]) -> Service:
     """The demo organisation with events, manual entries and a voided event on top, in a zone that is not UTC."""
-    service = serve(TIMEZONE="Asia/Tokyo")
+    service = serve(TIMEZONE="Asia/Tokyo", COLLECTION_BACKFILL_DAYS="20")
     assert service.post("/admin/collect", wait="28")["status"] == "succeeded"
     body = [{"model": SONNET, **event, "event_id": str(number)} for number, event in enumerate(EVENTS)]
     answer = service.http.post("/api/usage", content=jsontext.dumps(body))
@@ -152,9 +153,7 @@ def test_the_validator_of_the_finops_foundation_agrees(served: Service, tmp_path
     if not (ROOT / ".venv-focus" / ".installed").exists():
         pytest.skip("focus-validator is not installed here: it needs Python 3.12, then run make .venv-focus/.installed")
 
-    def validate(text: str) -> dict[str, Any]:
-        file = tmp_path / "focus.csv"
-        file.write_text(text, newline="")
+    def validate(file: Path) -> dict[str, Any]:
         script = Path(__file__).with_name("focus_validate.py")
         answer = subprocess.run(  # noqa: S603 - our own script and file
             [validator, script, file], check=True, capture_output=True, text=True, cwd=tmp_path, timeout=300
@@ -162,9 +161,14 @@ def test_the_validator_of_the_finops_foundation_agrees(served: Service, tmp_path
         found: dict[str, Any] = jsontext.loads(answer.stdout)
         return found
 
-    text = focus(served, **RANGE)
-    found = validate(text)
+    whole, small, wrong = (tmp_path / f"{name}.csv" for name in ("whole", "small", "wrong"))
+    whole.write_text(focus(served, **RANGE), newline="")
+    small.write_text(focus(served, start="2026-08-03", end="2026-08-04"), newline="")
+    wrong.write_text(small.read_text().replace(",USD,", ",Dollars,"), newline="")
+    with (tmp_path / "small.parquet").open("wb") as file:
+        parquet.write(small, file, {})
+    found = validate(whole)
     assert found["broken"] == {}
     assert found["rules"] > 500
-    wrong = focus(served, start="2026-08-03", end="2026-08-04").replace(",USD,", ",Dollars,")
+    assert validate(tmp_path / "small.parquet")["broken"] == {}
     assert "BillingCurrency-C-003-M" in validate(wrong)["broken"]
