@@ -44,6 +44,8 @@ _METERS = {
     UNCLASSIFIED: "Charges",
 }
 _AS = {BILLED: "as-billed", REPORTED: "as-reported", MANUAL: "as-entered", UNPRICED: "unpriced"}
+# What a provider calls the part of an organisation that keys belong to, where it is not a workspace.
+_SUB_ACCOUNTS = {"openai": "Project"}
 _REGIONS = {"us": "United States", "global": "Global"}
 _ZERO = Decimal(0)
 _DAY = timedelta(days=1)
@@ -96,7 +98,7 @@ def _shared(lines: Lines) -> Row:
         "SubAccountId": lines.workspace_id,
         # What was gone before its name was collected is called by its id.
         "SubAccountName": lines.workspace_id and (lines.workspace_name or lines.workspace_id),
-        "SubAccountType": lines.workspace_id and "Workspace",
+        "SubAccountType": lines.workspace_id and _SUB_ACCOUNTS.get(lines.provider, "Workspace"),
         # A tag without a value is true; one that the sender calls `project` stays as it was sent.
         "Tags": jsontext.dumps({"project": lines.project, **{k: v or True for k, v in lines.tags.items()}}),
         "x_Agent": lines.agent,

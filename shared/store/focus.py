@@ -38,7 +38,8 @@ _KEYS = {
             WHEN ledger.source = 'api' THEN '{BILLED}' ELSE '{REPORTED}' END""",
     "source": "ledger.source",
     "rates_id": "CASE WHEN ledger.cost IS NOT NULL THEN ledger.rates_id END",
-    "workspace_id": "coalesce(buckets.dimensions ->> 'workspace_id', named.workspace_id)",
+    "workspace_id": """
+        coalesce(buckets.dimensions ->> 'workspace_id', buckets.dimensions ->> 'project_id', named.workspace_id)""",
     "key_id": "coalesce(buckets.dimensions ->> 'api_key_id', named.key_id)",
     "service_tier": "ledger.service_tier",
     "is_batch": "ledger.is_batch",

@@ -210,7 +210,7 @@ def _formulas(row: dict[str, str]) -> Iterator[str]:
 
 
 def _keys(rows: File) -> Iterator[str]:
-    figures = {*COSTS, *_QUANTITIES, *_PRICES, "x_TokenCount"}
+    figures = {*COSTS, *_QUANTITIES, "x_TokenCount"}
     seen: set[tuple[str, ...]] = set()
     for number, row in enumerate(rows, 2):
         key = tuple(text for name, text in row.items() if name not in figures)

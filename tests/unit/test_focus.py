@@ -91,6 +91,16 @@ def test_a_token_class_is_its_price_times_its_quantity() -> None:
     assert row.get("InvoiceId") is None
 
 
+def test_a_part_of_an_organisation_is_called_as_its_provider_calls_it() -> None:
+    kinds = {
+        provider: one(lines("billed", "1", provider=provider, workspace_id="p1", workspace_name="blog"))
+        for provider in ("anthropic", "openai")
+    }
+    assert {name: (row["SubAccountName"], row["SubAccountType"]) for name, row in kinds.items()} == {
+        "anthropic": ("blog", "Workspace"), "openai": ("blog", "Project")
+    }  # fmt: skip
+
+
 def test_every_class_has_a_row_and_fees_have_units_of_their_own() -> None:
     cost = Decimal("0.003") + Decimal("0.0031") + 2 * Decimal("0.01") + 3 * Decimal("0.000123456789") + Decimal("0.003")
     found = {
