@@ -34,10 +34,15 @@ class Winner(NamedTuple):
 
 
 class Pool:
-    """The units of a run. `dropped` counts copies by reason."""
+    """The units of a run. `dropped` counts copies by reason.
+
+    `doubtful` are copies that do not count, whose like nobody remembers: an import that is forgotten may have counted
+    them, when the copy that does was not there yet.
+    """
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
+        self.doubtful: list[Unit] = []
         self._groups: dict[bytes, Unit | list[Unit]] = {}
         # Requests of a parent whose fullest copy is a side chain's.
         self._parents: set[tuple[bytes, bytes]] = set()
@@ -108,6 +113,8 @@ class Pool:
             most = max((old.total for old in before), default=-1)
             chosen = [best] if best is not None and best.total > most else []
         self.dropped[REPLAYED] += sum(1 for unit in fresh if unit.rank <= SIDE) - (0 if has_direct else len(chosen))
+        if not before:
+            self.doubtful += [unit for unit in fresh if unit not in chosen]
         for number, unit in enumerate(chosen):
             mine = same.get(unit.part)
             # Whatever no longer counts goes with the first one that is stored.

@@ -15,13 +15,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from cost_tracker.client import ApiError, UnreachableError
+from cost_tracker.imports.dedupe import Winner
 from shared.core import jsontext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from cost_tracker.client import Client
-    from cost_tracker.imports.dedupe import Winner
+    from cost_tracker.imports.units import Unit
 
 MOST_ROWS = 5000
 MOST_BYTES = 3_500_000
@@ -90,7 +91,7 @@ class Sender:
 
     def _send(self, batch: Sequence[Winner]) -> list[Taken]:
         try:
-            answer = self._post(b"[" + b",".join(winner.unit.rows for winner in batch) + b"]", batch[0].unit.source)
+            answer = self._post(_body(batch), batch[0].unit.source, dry_run=self._dry_run)
         except ApiError as error:
             if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(batch) > 1:
                 middle = len(batch) // 2
@@ -131,11 +132,8 @@ class Sender:
 
     def _resolved(self, row: Row, line_id: int, source: str) -> int:
         """Return the line that counts a response of which another version is stored as `line_id`."""
-        stored = self._get(line_id)
-        while (voided := stored.get("voided")) and (after := _INSTEAD.search(voided["reason"])):
-            line_id = int(after[1])
-            stored = self._get(line_id)
-        if voided or _size(row) <= _stored_size(stored["data"]):
+        line_id, stored = self._latest(line_id)
+        if stored.get("voided") or _size(row) <= _stored_size(stored["data"]):
             self.sent.already += 1
             self.sent.differing += not _is_said(row, stored["data"])
             return line_id
@@ -143,12 +141,32 @@ class Sender:
             self.sent.revised += 1
             return line_id
         fuller = {**row, "event_id": f"{row['event_id']}~{'-'.join(map(str, _size(row)))}"}
-        [result] = self._post(jsontext.dumps([fuller]).encode(), source)["results"]
+        [result] = self._post(jsontext.dumps([fuller]).encode(), source, dry_run=False)["results"]
         if result["id"] is None:
             return line_id
         self._post_void(line_id, int(result["id"]))
         self.sent.revised += 1
         return int(result["id"])
+
+    def _latest(self, line_id: int) -> tuple[int, Row]:
+        """Return the line that a line was replaced by, and so on to the last one, with its record."""
+        stored = self._get(line_id)
+        while (voided := stored.get("voided")) and (after := _INSTEAD.search(voided["reason"])):
+            line_id = int(after[1])
+            stored = self._get(line_id)
+        return line_id, stored
+
+    def retract(self, units: Sequence[Unit], instead: Mapping[bytes, int]) -> None:
+        """Void what the ledger holds of units that do not count, given by group the line that does."""
+        for batch in _batches((Winner(unit, ()) for unit in units if unit.group in instead), _DRY_ROWS):
+            results = iter(self._post(_body(batch), batch[0].unit.source, dry_run=True)["results"])
+            for unit, _ in batch:
+                found = [next(results) for _ in range(unit.size)]
+                for line_id in {int(result["id"]) for result in found if result["id"] is not None}:
+                    last, stored = self._latest(line_id)
+                    if not stored.get("voided") and last != instead[unit.group]:
+                        self._post_void(last, instead[unit.group])
+                        self.sent.voided += 1
 
     def _void(self, winner: Winner, ids: Sequence[int]) -> None:
         """Take out of the figures what a winner is counted instead of."""
@@ -165,9 +183,9 @@ class Sender:
         found: Row = self._patiently(lambda: self._client.get(f"/api/usage/{line_id}"))
         return found
 
-    def _post(self, body: bytes, source: str) -> Row:
+    def _post(self, body: bytes, source: str, *, dry_run: bool) -> Row:
         answer: Row = self._patiently(
-            lambda: self._client.post("/api/usage", body, source=source, dry_run=self._dry_run or None)
+            lambda: self._client.post("/api/usage", body, source=source, dry_run=dry_run or None)
         )
         return answer
 
@@ -207,6 +225,10 @@ def _batches(winners: Iterable[Winner], most: int) -> Iterator[list[Winner]]:
         size += len(unit.rows) + 1
     if batch:
         yield batch
+
+
+def _body(batch: Sequence[Winner]) -> bytes:
+    return b"[" + b",".join(winner.unit.rows for winner in batch) + b"]"
 
 
 def _row(winner: Winner, number: int) -> Row:

@@ -180,10 +180,23 @@ def _send(client: Client, state: State, pool: Pool, report: Report, shown: Progr
     sender = Sender(client, dry_run=dry_run)
     report.sent = sender.sent
     shown.begin("sending", report.kept)
+    doubtful = {unit.group for unit in pool.doubtful}
+    instead: dict[bytes, int] = {}
     for batch in sender.send(winners):
         if not dry_run:
             _remember(state, batch)
+        if doubtful:
+            instead.update(
+                {
+                    each.winner.unit.group: each.ids[0]
+                    for each in batch
+                    if each.ids and each.winner.unit.group in doubtful
+                }
+            )
         shown.advance(sum(taken.winner.unit.size for taken in batch))
+    if sender.sent.already and not dry_run:
+        # The ledger holds what we do not remember, so it may hold more of it.
+        sender.retract(pool.doubtful, instead)
     if sender.sent.witness and not dry_run:
         state.save_note(_WITNESS, "{} {}".format(*sender.sent.witness))
 
