@@ -40,9 +40,9 @@ def cut(connection: Connection) -> bool:
     if dailies.read(connection).cut_until == dailies.END:
         return False
     state = dailies.try_take(connection)
-    first, until = _next(connection, state, state.cut_until, dailies.END)
-    if first is not None:
-        rollups.fill(connection, state, first, until, by=("rollup_day",))
+    span, until = _next(connection, state, state.cut_until, dailies.END)
+    if span is not None:
+        rollups.fill(connection, state, *span, by=("rollup_day",))
     connection.execute("UPDATE rollup_state SET cut_until = %s", [until])
     return until < dailies.END
 
@@ -56,9 +56,9 @@ def close(connection: Connection, now: datetime) -> bool:
     state = dailies.try_take(connection)
     if state.closed_until >= over:
         return False
-    first, until = _next(connection, state, state.closed_until, over)
-    if first is not None:
-        rollups.fill(connection, state, first, until, by=("rollup_day_keys",))
+    span, until = _next(connection, state, state.closed_until, over)
+    if span is not None:
+        rollups.fill(connection, state, *span, by=("rollup_day_keys",))
     connection.execute("UPDATE rollup_state SET closed_until = %s", [until])
     return until < over
 
@@ -71,8 +71,10 @@ def fold(connection: Connection) -> None:
             rollups.fold(connection, table, keys)
 
 
-def _next(connection: Connection, state: State, done: datetime, end: datetime) -> tuple[datetime | None, datetime]:
-    """Return the beginning of the first day with lines that is left before `end`, and the end of the step."""
+def _next(
+    connection: Connection, state: State, done: datetime, end: datetime
+) -> tuple[tuple[datetime, datetime] | None, datetime]:
+    """Return the first days with lines that are left before `end`, if any, and how far the roll-up is with them."""
     row = connection.execute(
         "SELECT min(slot) AS first, (SELECT max(slot) FROM rollup_quarter) AS last FROM rollup_quarter "
         "WHERE slot >= %s AND slot < %s",
@@ -81,5 +83,6 @@ def _next(connection: Connection, state: State, done: datetime, end: datetime) -
     if row is None or row["first"] is None:
         return None, end
     days = state.days(row["first"], row["first"] + _AT_ONCE)
-    first = max(day for day in days if day <= row["first"])
-    return first, end if row["last"] < days[-1] else min(days[-1], end)
+    first, last = max(day for day in days if day <= row["first"]), min(days[-1], end)
+    # The days filled end with the lines even so: until 2300 there are a hundred thousand.
+    return (first, last), end if row["last"] < last else last

@@ -69,7 +69,7 @@ def try_take(connection: Connection) -> State:
     """
     try:
         with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '2s'")
+            connection.execute("SELECT set_config('lock_timeout', '2s', true)")
             connection.execute("LOCK TABLE rollup_state IN EXCLUSIVE MODE")
     except psycopg.errors.LockNotAvailable as error:
         raise BusyError from error
