@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from functions.logs import hide_texts
 from shared.errors import CostTrackerError, NotFoundError, SettingError, UnreadableCredentialError
@@ -15,13 +16,16 @@ from shared.workflows.credentials import Unusable, connect
 from shared.workflows.sealing import binding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from functions.runtime import App
     from shared.providers.base import Provider
     from shared.store.accounts import Account
     from shared.store.database import Connection
+
+# A provider, opened for so many seconds.
+Bind: TypeAlias = "Callable[[float], Provider]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,13 @@ def sources(app: App, seconds: float, provider: str | None = None, account: str 
         DatabaseUnavailableError: the stored accounts cannot be read.
     """
     found = [
-        Source(one.name, one.origin, _opened(app, one.provider, one.key, {}, seconds))
+        _source(one.name, one.origin, None, partial(_opened, app, one.provider, one.key, {}), seconds)
         for one in given(app).values()
         if provider in {None, one.provider} and account in {None, one.name}
     ]
     # What real keys open has no place beside invented figures.
     rows = [] if app.is_demo else app.database.run(lambda c: account_settings.sealed(c, provider, account))
-    return found + [Source(row["name"], "stored", _stored(app, row, seconds)) for row in rows]
+    return found + [_source(row["name"], "stored", row["id"], _stored(app, row), seconds) for row in rows]
 
 
 def key_of(app: App, account: Mapping[str, Any]) -> str:
@@ -105,11 +109,16 @@ def _key(app: App, row: Mapping[str, Any]) -> str:
     return key
 
 
-def _stored(app: App, row: Mapping[str, Any], seconds: float) -> Provider:
+def _source(name: str, origin: str, account_id: int | None, bind: Bind, seconds: float) -> Source:
+    return Source(name, origin, bind(seconds), account_id, bind)
+
+
+def _stored(app: App, row: Mapping[str, Any]) -> Bind:
     try:
-        return _opened(app, row["provider"], _key(app, row), row["options"], seconds)
+        return partial(_opened, app, row["provider"], _key(app, row), row["options"])
     except (UnreadableCredentialError, SettingError) as error:
-        return Unusable(row["provider"], error)
+        unusable = Unusable(row["provider"], error)
+        return lambda _seconds: unusable
 
 
 def _opened(app: App, provider: str, key: str, options: Mapping[str, str], seconds: float) -> Provider:

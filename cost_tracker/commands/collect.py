@@ -61,7 +61,7 @@ def _follow(client: Client, body: dict[str, object]) -> Run:
 
 
 class _Bars:
-    """One bar per account and stream; a stream is done when the next one begins."""
+    """One bar per account and stream; a stream is done when the next one of its account begins."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -73,8 +73,9 @@ class _Bars:
             return
         name = (at["account"], at["stream"])
         if name not in self._tasks:
-            for task in self._tasks.values():
-                self._progress.update(task, completed=100)
+            for (account, _), task in self._tasks.items():
+                if account == at["account"]:
+                    self._progress.update(task, completed=100)
             self._tasks[name] = self._progress.add_task(clean(" ".join(name)).plain, total=100, amount=0)
         self._progress.update(self._tasks[name], completed=at["done"], amount=at["pages"])
 

@@ -76,6 +76,12 @@ def everyone(connection: Connection) -> list[Account]:
     return [Account(**row) for row in connection.execute(f"SELECT {_COLUMNS} FROM accounts ORDER BY id")]
 
 
+def get(connection: Connection, account_id: int) -> Account | None:
+    """Return the account of this id, None if there is none."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM accounts WHERE id = %s", [account_id]).fetchone()
+    return None if row is None else Account(**row)
+
+
 def defaults(found: Iterable[Account]) -> dict[str, int]:
     """Return provider -> id of the account of events that name none: the chosen, the oldest polled, or the oldest one.
 

@@ -1,0 +1,80 @@
+"""What a collection is made from and what it says afterwards: sources, reports, progress."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shared.workflows.merge import Changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from shared.providers.base import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An account's name and origin with the provider that its credential opens.
+
+    `account_id` is that of an account which has to be there; without it the account is made when it is missing. `bind`
+    gives the provider again, with so many seconds for all of its calls; without it `provider` has its own limit.
+    """
+
+    account: str
+    origin: str
+    provider: Provider
+    account_id: int | None = None
+    # It may hold the key.
+    bind: Callable[[float], Provider] | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class StreamReport:
+    """What happened to one stream: pages read in this run, the window, and what it changed."""
+
+    stream: str
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    pages: int = 0
+    changes: Changes = field(default_factory=Changes)
+
+
+@dataclass(slots=True)
+class AccountReport:
+    """What happened to one account. `status` is `succeeded`, `partial` (continues next time) or `failed`.
+
+    `cause` is an error of ours behind a failure, for the log; `is_cut` says that only time was missing.
+    """
+
+    account: str
+    provider: str
+    status: str = "succeeded"
+    error: str | None = None
+    streams: list[StreamReport] = field(default_factory=list)
+    cause: Exception | None = None
+    is_cut: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that runs store."""
+        return {
+            "account": self.account,
+            "provider": self.provider,
+            "status": self.status,
+            "error": self.error,
+            "streams": [
+                {**{k: v for k, v in asdict(stream).items() if k != "changes"}, **asdict(stream.changes)}
+                for stream in self.streams
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stream's window is read: `done` of 0 to 1 by time covered."""
+
+    account: str
+    stream: str
+    pages: int
+    done: float
