@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cost_tracker import loading
 from cost_tracker.environment import load_settings
 from cost_tracker.output import note
 
@@ -43,6 +44,7 @@ def connected(url: str | None, key: str | None, *, real: bool = False) -> Iterat
 
     if url:
         with Client(url, key) as client:
+            loading.end()
             yield client
         return
     from infra.local import whereabouts  # noqa: PLC0415 - a deployed tracker needs none of it
@@ -52,4 +54,5 @@ def connected(url: str | None, key: str | None, *, real: bool = False) -> Iterat
     if real and whereabouts.is_demo_served(settings.home):
         note("The service that runs shows the demo; start it again to see usage of your own there.")
     with Tracker.open(settings, demo=demo) as tracker, Client(http=tracker.client()) as client:
+        loading.end()
         yield client

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from cost_tracker import loading
 from cost_tracker.output import ExitCode, complain
 from shared.errors import CostTrackerError
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PROMPT = "statusline"
-# Loading modules makes many objects and no garbage: to walk over them as usual is a tenth of what a report takes.
-_COLLECT_AT = 50_000
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -25,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Exit codes: 0 done, 1 failed, 2 usage error, 3 nothing to do or no data, 130 interrupted.
     """
     if arguments is None:
-        gc.set_threshold(_COLLECT_AT)
+        loading.begin()
     # Postgres stops when its last process ends in order; being killed by a signal is no order.
     for number in (signal.SIGTERM, signal.SIGHUP):
         # nohup ignores one of them on purpose; and the signals of a process that calls us are not ours.
