@@ -104,7 +104,8 @@ def _beat(app: App, run_id: int, progress: Mapping[str, Any]) -> None:
 
 def _collect(app: App, request: Mapping[str, Any], remaining: Callable[[], float], beat: Beat) -> Outcome:
     fetched = price_jobs.refresh_if_due(app, remaining)
-    half = remaining() / 2
+    # Cutting gets half of the time at most. Where time has no end, its half has to have one: inf - inf is no number.
+    half = min(remaining(), _LONGEST_SECONDS) / 2
     cut(app.database, app.settings.zone, app.clock(), lambda: remaining() - half)
     # A wait that a provider asks for must end before the reserve in which the run is closed.
     seconds = min(remaining() - RESERVE_SECONDS, _LONGEST_SECONDS)
