@@ -176,6 +176,7 @@ def _days(
 ) -> list[Day]:
     ids = [account.id for account in question.accounts]
     names = {account.id: account.name for account in question.accounts}
+    providers = {account.id: account.provider for account in question.accounts}
     found: dict[tuple[int, date], Day] = {}
     for row in bills.estimated(connection, start, end, ids):
         found[row["account_id"], row["date"]] = Day(
@@ -187,10 +188,12 @@ def _days(
             unpriced=row["unpriced_models"],
             unpriced_tokens=int(row["unpriced_tokens"]),
             tiers=set(row["tiers"]),
+            provider=providers[row["account_id"]],
         )
     for row in bills.billed(connection, start, min(end, billed_until), ids):
         key = row["account_id"], row["date"]
-        found.setdefault(key, Day(names[key[0]], row["date"])).billed = row["amount"]
+        day = found.setdefault(key, Day(names[key[0]], row["date"]))
+        day.billed, day.charges = row["amount"], set(row["charges"])
     return list(found.values())
 
 

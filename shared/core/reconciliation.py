@@ -24,7 +24,8 @@ class Day:
     `estimated` is what its polled tokens cost by our prices plus what the bill books without tokens; `logged` what
     events of that account and day add up to; `unattributed` what no event explains of the estimate, negative where they
     say more. Events outside the coverage explain nothing, so inside it `logged` and `unattributed` add up to
-    `estimated`. `unpriced` names models without a price; `tiers` the service tiers used.
+    `estimated`. `unpriced` names models without a price; `tiers` the service tiers used, `charges` the kinds of the
+    bill's lines; `provider` is ours for whose bill it is.
     """
 
     account: str
@@ -36,6 +37,8 @@ class Day:
     unpriced: list[str] = field(default_factory=list)
     unpriced_tokens: int = 0
     tiers: set[str] = field(default_factory=set)
+    charges: set[str] = field(default_factory=set)
+    provider: str = ""
 
     @property
     def explained(self) -> Decimal:
@@ -107,10 +110,18 @@ def reason(day: Day) -> str:
         return "The provider has no bill for this day yet; cost reports trail by about a day."
     if abs(drift) < _ROUNDING:
         return "The estimate and the bill agree."
-    if day.unpriced and drift < 0:
+    return _bill_is_higher(day) if drift < 0 else _bill_is_lower(day)
+
+
+def _bill_is_higher(day: Day) -> str:
+    if day.unpriced:
         return f"{day.unpriced_tokens} tokens have no price ({', '.join(day.unpriced)}); add one and re-price."
-    if drift > 0 and any(tier.startswith("priority") for tier in day.tiers):
-        return "Priority tier usage is not in the provider's cost report; compare it with your commitment."
-    if drift > 0:
-        return "The bill is lower: credits, a negotiated discount, or requests that were counted but not billed."
+    if "long_context" in day.charges:
+        return "The bill is higher: it charges requests with a long context more, and usage does not tell them apart."
     return "The bill is higher: usage that the usage report does not show, or a price that changed; check the prices."
+
+
+def _bill_is_lower(day: Day) -> str:
+    if day.provider == "anthropic" and any(tier.startswith("priority") for tier in day.tiers):
+        return "Priority tier usage is not in the provider's cost report; compare it with your commitment."
+    return "The bill is lower: credits, a negotiated discount, or requests that were counted but not billed."

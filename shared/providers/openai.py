@@ -19,7 +19,7 @@ from shared.providers.openai_bill import COST_GROUPS, CostRow, charged
 from shared.providers.openai_names import NotListedError, missing
 from shared.providers.openai_place import KEYS_REFUSED, KeysRefusedError, Place
 from shared.providers.payload import Payload, UnixSecond, bucket_fault, check_window, read
-from shared.providers.spec import KeySetting, ProviderSpec
+from shared.providers.spec import KeySetting, ProviderSpec, WrongKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,5 +202,11 @@ SPEC = ProviderSpec(
     key_needed=(
         "OpenAI's usage and costs need an admin key (sk-admin-...), which an owner of the organisation creates under "
         "Settings, Organization, Admin keys; keys of projects (sk-proj-...) and of service accounts are refused."
+    ),
+    wrong_keys=(
+        WrongKey("sk-proj-", "the key of a project"),
+        WrongKey("sk-svcacct-", "the key of a service account"),
+        WrongKey("sk-ant-", "a key of Anthropic"),
+        WrongKey("sk-or-", "a key of OpenRouter"),
     ),
 )

@@ -10,6 +10,8 @@ from shared.providers.base import Bucket, Row
 from shared.providers.payload import Payload, Text, Usd
 
 TOKENS = "tokens"
+# Tokens too, at a price that the usage reports do not tell apart.
+LONG_CONTEXT = "long_context"
 COST_GROUPS = ("project_id", "api_key_id", "line_item")
 
 # `priority | gpt-5.5-2026-04-23, cached input, long context`; `gpt-audio audio, input`; `whisper-1, audio`.
@@ -86,6 +88,12 @@ def charged(row: Row, cost: CostRow) -> Bucket:
         key_id=cost.api_key_id,
         workspace_id=cost.project_id,
         amount=cost.amount.value,
-        charge=TOKENS if line.is_tokens else cost.line_item or None,
+        charge=_charge(line, cost),
         description=cost.line_item,
     )
+
+
+def _charge(line: Line, cost: CostRow) -> str | None:
+    if line.is_tokens:
+        return LONG_CONTEXT if line.is_long else TOKENS
+    return cost.line_item or None

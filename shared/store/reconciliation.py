@@ -42,10 +42,11 @@ def estimated(
 
 
 def billed(connection: Connection, start: datetime, end: datetime, accounts: list[int] | None) -> list[dict[str, Any]]:
-    """Return `account_id, date, amount` (USD) of the bills whose buckets start in `[start, end)`."""
+    """Return `account_id, date, amount` (USD) and `charges` of the bills whose buckets start in `[start, end)`."""
     return connection.execute(
         f"""
-        SELECT account_id, (bucket_start AT TIME ZONE 'UTC')::date AS date, sum(amount) AS amount
+        SELECT account_id, (bucket_start AT TIME ZONE 'UTC')::date AS date, sum(amount) AS amount,
+            coalesce(array_agg(DISTINCT charge) FILTER (WHERE charge IS NOT NULL AND amount <> 0), '{{}}') AS charges
         FROM buckets
         WHERE amount IS NOT NULL AND bucket_start >= %(start)s AND bucket_start < %(end)s AND {_FILTER}
         GROUP BY 1, 2

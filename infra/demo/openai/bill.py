@@ -34,6 +34,8 @@ PRICES = {
 }
 PRIORITY = {MAIN: Decimal("2.5")}
 HALF = Decimal("0.5")
+# Above 272,000 tokens of input: what goes in and what comes out.
+LONG_IN, LONG_OUT = Decimal(2), Decimal("1.5")
 # What is charged by the unit: report, count, units per price, USD, the line and how its quantity is told.
 UNITS = (
     ("images", "images", 1, Decimal("0.04"), "dall-e-3, standard 1024x1024", "images"),
@@ -103,4 +105,7 @@ def _lines(row: UsageRow) -> Iterator[tuple[str, int, Decimal]]:
     for kind, tokens, usd in lines:
         if tokens:
             *modality, word = kind.split() if kind.startswith(("audio", "image")) else [kind]
-            yield f"{prefix}{' '.join([model, *modality])}, {word}", tokens, Decimal(usd) * factor
+            item, per_million = f"{prefix}{' '.join([model, *modality])}, {word}", Decimal(usd) * factor
+            if row.is_long:
+                item, per_million = f"{item}, long context", per_million * (LONG_OUT if word == "output" else LONG_IN)
+            yield item, tokens, per_million

@@ -46,7 +46,8 @@ class Workload:
     """What one key does with one report: mean counts of an hour at 100 percent, and how likely such an hour is.
 
     `name` feeds the hash of its figures. `key` None is the playground of the project. `season` are the days of the
-    91-day cycle it runs on (empty: all), `since` the first day it runs on at all.
+    91-day cycle it runs on (empty: all), `since` the first day it runs on at all; `is_long` says that its requests
+    have a long context.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Workload:
     chance: int = 85
     season: range = range(0)
     since: date = ALL_TIME
+    is_long: bool = False
 
 
 def _chat(
@@ -121,6 +123,9 @@ WORKLOADS = (
         {"uncached": 3_200, "image": 2_400, "output": 9_500, "image_out": 9_500, "requests": 4},
     ),
     replace(_chat("trial", TRIAL, MAIN, {"uncached": 6_000, "output": 1_500, "requests": 9}), season=range(10, 60)),
+    replace(
+        _chat("digest", EMBEDDER, MAIN, {"uncached": 700_000, "output": 2_000, "requests": 3}), chance=1, is_long=True
+    ),
     replace(_chat("ghost", GHOST, MINI, {"uncached": 9_000, "output": 2_000, "requests": 30}), chance=20),
     replace(_chat("playground", None, MAIN, {"uncached": 1_900, "output": 1_100, "requests": 6}), chance=25),
     _chat(

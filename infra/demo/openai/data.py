@@ -64,13 +64,15 @@ COST_GROUPS = ("project_id", "user_id", "line_item", "api_key_id", "api_source")
 class UsageRow:
     """Counts of one combination of dimensions; `at` (aware UTC) is the start of the interval they were used in.
 
-    What a report counts or groups by and the row does not name is zero or null.
+    What a report counts or groups by and the row does not name is zero or null. `is_long` says that its requests had
+    a long context, which no report tells.
     """
 
     at: datetime
     report: str
     counts: Mapping[str, int]
     dimensions: Mapping[str, str | bool | None] = field(default_factory=dict)
+    is_long: bool = False
 
     def wire(self) -> Json:
         """Return the row as the report would if every dimension was grouped by."""

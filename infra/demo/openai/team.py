@@ -1,6 +1,7 @@
 """The synthetic team on OpenAI as a `Dataset`: every hour is a pure function of the seed and the hour."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -33,10 +34,7 @@ def reported(seed: str, hour: datetime, *, is_young: bool) -> tuple[UsageRow, ..
     rows = settled(seed, hour)
     if not (is_young and is_restated(hour)):
         return rows
-    return tuple(
-        UsageRow(row.at, row.report, {name: count * 3 // 5 for name, count in row.counts.items()}, row.dimensions)
-        for row in rows
-    )
+    return tuple(replace(row, counts={name: count * 3 // 5 for name, count in row.counts.items()}) for row in rows)
 
 
 def _digest(*parts: object) -> bytes:
@@ -66,7 +64,7 @@ def _row(seed: str, hour: datetime, work: Workload) -> UsageRow | None:
         **dict(work.dimensions),
     }
     known = {name: value for name, value in dimensions.items() if name in REPORTS[work.report].groups}
-    return UsageRow(hour, work.report, _counts(drawn) if "uncached" in drawn else drawn, known)
+    return UsageRow(hour, work.report, _counts(drawn) if "uncached" in drawn else drawn, known, work.is_long)
 
 
 def _counts(drawn: dict[str, int]) -> dict[str, int]:
