@@ -65,7 +65,8 @@ def import_(  # noqa: PLR0913 - the options of a command
     from cost_tracker.imports.show import show  # noqa: PLC0415 - the same
 
     settings = load_settings()
-    targets = _targets(sources, form)
+    # Whoever names columns means a table, whatever its own are called.
+    targets = _targets(sources, form or ("table" if columns else None))
     terms = _terms(settings, account, project, columns, since, zone)
     with closing(_state(settings, url, is_fresh=dry_run and rescan)) as state:
         if rescan and not dry_run:

@@ -79,6 +79,7 @@ def _unit(row: dict[str, Any], terms: Terms, reading: Reading) -> Unit | None:
         "request_type": _text(row.get("call_type")),
         "tags": _tags(row, meta),
     }
+    reading.want(terms.account, event["provider"])
     return single(f"litellm:{short(name)}", event, at, sum(counts.values()))
 
 

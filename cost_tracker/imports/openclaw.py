@@ -113,6 +113,7 @@ def read(path: str, offset: int, terms: Terms) -> Reading:
                 "session_label": key or session,
                 "session_type": _type(key),
             }
+            reading.want(terms.account, row["provider"])
             # Forked sessions copy lines with id and time.
             event_id = f"openclaw:{name or session}:{at}:{'-'.join(map(str, counts))}"
             reading.units.append(single(event_id, row, at, sum(counts)))

@@ -77,8 +77,8 @@ def read(path: str, offset: int, terms: Terms) -> Reading:
             reading.skip("older than asked for")
             continue
         reading.units.append(unit)
-        if row["account"] not in {None, _NONE}:
-            reading.accounts[row["account"]] = row["provider"]
+        account = "" if row["account"] == _NONE else row["account"]
+        reading.want(terms.account_of(account), row["provider"])
     return reading
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from cost_tracker.imports.registry import FORMATS
@@ -45,7 +47,8 @@ def read_all(pieces: Sequence[Piece], terms: Terms, processes: int | None = None
         return
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         shares = _shares(pieces)
-        waiting = {pool.submit(_read_share, share, terms) for share in [*_first(shares, processes * 2)]}
+        with _uninterrupted():
+            waiting = {pool.submit(_read_share, share, terms) for share in [*_first(shares, processes * 2)]}
         try:
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -76,6 +79,16 @@ def _shares(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
             share, size = [], 0
     if share:
         yield share
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let processes be started that never see Ctrl-C, which reaches all of a terminal's: we end them ourselves."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _read_share(share: Sequence[Piece], terms: Terms) -> list[Read]:

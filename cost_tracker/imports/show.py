@@ -121,12 +121,16 @@ def _say(report: Report) -> None:
         for model, rows in report.sent.unpriced.most_common(_SHOWN):
             near = report.sent.warnings.get(model, "")
             hint = f"; did you mean {near}" if near else "; `cost-tracker models price` sets one."
-            note(f"No price is known for {model} ({count(rows)} events){hint}")
+            note(f"No price is known for {model} ({_some(rows, 'event')}){hint}")
     reasons = report.refused + (report.sent.reasons if report.sent else Counter())
     for reason, rows in reasons.most_common(_SHOWN):
         note(f"Rejected {count(rows)}: {reason}")
     for problem in report.unreadable[:_SHOWN]:
         note(f"Cannot be read: {problem}")
     if report.unknown:
-        listed = ", ".join(report.unknown[:_SHOWN])
-        note(f"Of no format that is known, {count(len(report.unknown))}: {listed}. --format names one.")
+        passed = _some(len(report.unknown), "file")
+        note(f"Passed over, of no format that is known: {passed}, such as {report.unknown[0]}.")
+
+
+def _some(number: int, what: str) -> str:
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"

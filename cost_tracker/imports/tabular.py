@@ -115,6 +115,7 @@ def _event(given: dict[str, Any], terms: Terms, reading: Reading) -> dict[str, A
     elif event.get("cost") is None:
         raise ValueError("it has neither tokens nor a cost")
     account = terms.account_of(event.get("account") or "")
+    reading.want(account, event.get("provider") or "")
     return event | {"account": account, "project": terms.project or event.get("project")}
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from shared.core.naming import provider_id
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -86,11 +88,16 @@ class Reading:
     skipped: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     noted: dict[str, int] = field(default_factory=dict)
-    accounts: dict[str, str] = field(default_factory=dict)
+    accounts: set[tuple[str, str]] = field(default_factory=set)
 
     def skip(self, reason: str, count: int = 1) -> None:
         """Count lines that are no usage although they look like it."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
+
+    def want(self, account: str | None, provider: object) -> None:
+        """Note that rows name an account, if they do, and whose it is."""
+        if account and provider and isinstance(provider, str):
+            self.accounts.add((account, provider_id(provider)))
 
     def note(self, what: str) -> None:
         """Count what was kept, but on an assumption that the reader should know."""

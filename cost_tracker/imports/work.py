@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from cost_tracker.client import ApiError
+from cost_tracker.client import ApiError, ClientError
 from cost_tracker.imports.dedupe import Pool
 from cost_tracker.imports.files import plan, state_of
 from cost_tracker.imports.registry import FORMATS
@@ -73,8 +73,8 @@ class Report:
     unreadable: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
-    wanted: dict[str, str] = field(default_factory=dict)
-    known: set[str] = field(default_factory=set)
+    wanted: set[tuple[str, str]] = field(default_factory=set)
+    known: set[tuple[str, str]] = field(default_factory=set)
     accounts: list[str] = field(default_factory=list)
     sent: Sent | None = None
     seconds: float = 0.0
@@ -144,6 +144,7 @@ def run(
     Raises:
         ApiError: the tracker refuses what is asked, such as for its key.
         UnreachableError: it does not answer; what it answered before is kept.
+        ClientError: the account that is asked for would be of several providers; nothing was sent.
         CostTrackerError: `ask` failed; nothing was sent.
     """
     began = time.monotonic()
@@ -159,8 +160,7 @@ def run(
             pool.add(answered.units)
             report.add(answered)
         read = list(_read(found, terms, pool, report, shown))
-        if terms.account is None:
-            _make_accounts(client, report, dry_run=dry_run)
+        _make_accounts(client, report, dry_run=dry_run)
         _send(client, state, pool, report, shown, dry_run=dry_run)
         if not dry_run:
             state.save_note(_ASKED, asked or state.note(_ASKED))
@@ -205,22 +205,31 @@ def _prepared(client: Client, found: Plan, terms: Terms, report: Report, *, dry_
     """Return the terms with the tracker's rules; the accounts that formats need are there then."""
     for form in (FORMATS[name] for name in {piece.format for piece in found.pieces}):
         if form.unpolled and terms.account != "":
-            report.wanted[terms.account or form.unpolled[0]] = form.unpolled[1]
+            report.wanted.add((terms.account or form.unpolled[0], form.unpolled[1]))
     if not _make_accounts(client, report, dry_run=dry_run):
         terms = replace(terms, account="")
     return replace(terms, rules=_rules(client))
 
 
 def _make_accounts(client: Client, report: Report, *, dry_run: bool) -> bool:
-    """Make the accounts that are wanted and missing, to be named and never polled; return whether all are there."""
-    if report.wanted.keys() <= report.known:
+    """Make the accounts that are wanted and missing, to be named and never polled; return whether all are there.
+
+    Raises:
+        ClientError: one of them would be of several providers.
+    """
+    if report.wanted <= report.known:
         return True
     there = {row["name"] for row in client.get("/api/accounts")["data"]}
-    missing = {name: provider for name, provider in report.wanted.items() if name not in there}
+    missing = sorted((name, provider) for name, provider in report.wanted - report.known if name not in there)
     report.known = set(report.wanted)
-    for name, provider in sorted(missing.items()) if not dry_run else ():
-        client.post("/api/accounts", {"name": name, "provider": provider})
-        report.accounts.append(name)
+    for name, provider in missing:
+        others = {other for wanted, other in report.wanted if wanted == name} - {provider}
+        if others:
+            listed = ", ".join(sorted({provider, *others}))
+            raise ClientError(f"{name} would be an account of {listed}; import these apart, or leave --account out.")
+        if not dry_run:
+            client.post("/api/accounts", {"name": name, "provider": provider})
+            report.accounts.append(name)
     return not missing or not dry_run
 
 
