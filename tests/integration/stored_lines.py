@@ -54,19 +54,22 @@ def line(
 
 def store(connection: Connection, lines: Iterable[Line]) -> list[int]:
     """Store the lines with their roll-ups and return their ids, in order."""
-    rows = list(lines)
-    columns = ", ".join(dict.fromkeys(name for row in rows for name in row))
     with connection.transaction():
-        ids = [
-            row["id"]
-            for row in connection.execute(
-                f"INSERT INTO ledger ({columns}) SELECT {columns} "  # noqa: S608 - columns of this file
-                "FROM jsonb_populate_recordset(NULL::ledger, %s::jsonb) RETURNING id",
-                [json.dumps(rows, default=str)],
-            )
-        ]
+        ids = store_bare(connection, lines)
         rollups.add(connection, ids)
     return ids
+
+
+def store_bare(connection: Connection, lines: Iterable[Line]) -> list[int]:
+    """Store the lines alone."""
+    rows = list(lines)
+    columns = ", ".join(dict.fromkeys(name for row in rows for name in row))
+    found = connection.execute(
+        f"INSERT INTO ledger ({columns}) SELECT {columns} "  # noqa: S608 - columns of this file
+        "FROM jsonb_populate_recordset(NULL::ledger, %s::jsonb) RETURNING id",
+        [json.dumps(rows, default=str)],
+    )
+    return [row["id"] for row in found]
 
 
 def ledger(connection: Connection, ids: list[int]) -> list[Line]:

@@ -17,10 +17,11 @@ from shared.core import periods
 from shared.core.usage import Usage
 from shared.store import dailies, drift, reports, rollups
 from shared.store.database import Connection, Database, connect
+from shared.store.migrate import load, migrate
 from shared.store.reports import Filters, Sums
 from shared.workflows.cut import cut
 from shared.workflows.verify import verify
-from tests.integration.stored_lines import Line, line, store
+from tests.integration.stored_lines import Line, line, store, store_bare
 
 DIMENSIONS = ("model", "project", "agent", "source", "account")
 # Offsets of hours, of half and of quarter hours; clocks that change at midnight, by half an hour, and over a date line.
@@ -162,6 +163,30 @@ def test_another_zone_is_cut_step_by_step_and_reports_stay_right(
     assert state.closed_until == periods.midnight(periods.local_date(NOW, ZoneInfo(zone)), ZoneInfo(zone))
     assert ordered(reports.sums(connection, bounds, DIMENSIONS, Filters())) == expected
     assert drift.find(connection, *WHOLE) == []
+
+
+def test_a_ledger_that_is_older_than_the_roll_ups_by_day(blank_dsn: str) -> None:
+    """Reports are right from the first question after the migration, before anybody has cut a day and after."""
+    keys = ", ".join(("slot", *rollups.KEYS))
+    sums = ", ".join(f"sum({name})" for name in rollups.SUMMED)
+    fine = f"INSERT INTO rollup_quarter SELECT {keys}, {sums} FROM facts GROUP BY {keys}"  # noqa: S608 - its columns
+    own = Database(blank_dsn)
+    with connect(blank_dsn) as connection:
+        migrate(connection, load()[:8])
+        store_bare(connection, lines(1, 80))
+        connection.execute(fine.encode())
+        migrate(connection)
+        bounds = bounds_of("Europe/Berlin", 0, 9, "week")
+        for turn in range(2):
+            store(connection, lines(turn + 2, 9))
+            for filters in (Filters(), Filters({"project": ["p"]})):
+                answer = ordered(reports.sums(connection, bounds, DIMENSIONS, filters))
+                assert answer == ordered(by_hand(connection, bounds, filters))
+            assert drift.find(connection, *WHOLE) == []
+            assert cut(own, ZoneInfo("Europe/Berlin"), NOW, lambda: inf)
+        assert dailies.read(connection).cut_until == dailies.END
+        assert drift.find(connection, *WHOLE) == []
+    own.close()
 
 
 def test_a_zone_is_changed_beside_writers(dsn: str, database: Database, connection: Connection) -> None:
