@@ -139,6 +139,9 @@ def _keys(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, "failed", f"others may read {kept}", f"Run: chmod 600 {kept}")
         else:
             yield Finding(name, "ok", f"kept in {kept}")
+    sealer = settings.home / "credential-key"
+    if sealer.exists() and stat.S_IMODE(sealer.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        yield Finding("credentials", "failed", f"others may read {sealer}", f"Run: chmod 600 {sealer}")
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:

@@ -63,14 +63,25 @@ def list_accounts(*, as_json: AsJson = False, url: Url = None, key: Key = None) 
                 row["setting"] or row["origin"],
                 row["state"].replace("_", " "),
                 _minute(row["complete_until"]),
+                _lag(row["lag_seconds"], row["usual_lag_seconds"]),
                 "yes" if row["default"] else "",
                 "" if row["monthly_limit"] is None else money(row["monthly_limit"]),
                 row["id"],
             )
             for row in rows
         ]
-        names = ("Account", "Provider", "From", "State", "Complete until (UTC)", "Default", "Monthly limit", "Id")
-        show_table(answers(), "Accounts", names, lines, text_columns=6)
+        names = (
+            "Account",
+            "Provider",
+            "From",
+            "State",
+            "Complete until (UTC)",
+            "Lag (usual)",
+            "Default",
+            "Monthly limit",
+            "Id",
+        )
+        show_table(answers(), "Accounts", names, lines, text_columns=7)
         for row in rows:
             if row["error"]:
                 note(f"{row['name']}: {row['error']}")
@@ -186,6 +197,19 @@ def services(*, as_json: AsJson = False, url: Url = None, key: Key = None) -> No
         for row in rows
     ]
     show_table(answers(), "Services", ("Service", "Tracked by", "Accounts", "What it needs"), lines, text_columns=4)
+
+
+def _lag(seconds: int | None, usual: int | None) -> str:
+    if seconds is None:
+        return ""
+    return _span(seconds) if usual is None else f"{_span(seconds)} ({_span(usual)})"
+
+
+def _span(seconds: int) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h")):
+        if seconds >= size * 2:
+            return f"{seconds // size} {unit}"
+    return f"{seconds // 60} min"
 
 
 def _given(credential_stdin: bool, **fields: object) -> dict[str, object]:  # noqa: FBT001 - private

@@ -63,9 +63,12 @@ LAGS_KEPT = 20
 
 
 def ensure(connection: Connection, name: str, provider: str, origin: str) -> Account:
-    """Return the account of this name, made when it is missing."""
+    """Return the account of this name, made when it is missing and opened again when it was archived."""
     connection.execute(
-        "INSERT INTO accounts (name, provider, origin) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
+        """
+        INSERT INTO accounts (name, provider, origin) VALUES (%s, %s, %s) ON CONFLICT (name) DO UPDATE
+        SET archived_at = NULL WHERE accounts.archived_at IS NOT NULL AND accounts.deleting_at IS NULL
+        """,
         [name, provider, origin],
     )
     return next(account for account in everyone(connection) if account.name == name)

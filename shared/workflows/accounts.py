@@ -108,6 +108,8 @@ def change(
         held = _held(connection, account_id)
         if held["options"] != before["options"]:
             raise ConflictError(f"The account {held['name']} was changed at the same time; look at it and try again.")
+        if held["archived_at"] is not None and values.get("is_default") and "credential" not in values:
+            raise ConflictError(f"The account {held['name']} is archived; give it a credential again, or name another.")
         _check_name(connection, values.get("name", held["name"]), account_id)
         if owner is not None:
             _check_same(held, owner)

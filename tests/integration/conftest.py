@@ -6,8 +6,10 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -19,11 +21,14 @@ from functions.api import main
 from functions.runtime import App
 from infra.demo.anthropic import ADMIN_KEY, FakeAnthropic
 from infra.local import postgres
+from infra.local.sealer import KeyFileSealer
 from infra.local.transport import HandlerTransport
 from shared.config import Settings
 from shared.store.database import Database, connect
 from shared.store.migrate import migrate
+from tests.integration.account_world import World
 from tests.integration.collecting import NOW
+from tests.integration.migrating import url_of
 from tests.integration.pooler import NO_POOLER, PgBouncer, Relay, find_pgbouncer
 
 WAYS = ("direct", "pgbouncer")
@@ -190,3 +195,26 @@ def cluster(postgres_dsn: str) -> Iterator[Cluster]:
     if (found.data / "postmaster.pid").exists():
         found.control("stop", "-m", "immediate")
     shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def opened(dsn: str, serve: Callable[..., Api], tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Open the API with a key file of its own, over the settings given by `env`."""
+    with ExitStack() as stack:
+
+        def start(*, env: FakeAnthropic | None = None, **changed: Any) -> World:  # noqa: ANN401 - fields of App
+            api = serve(url_of(dsn), env)
+            database = Database(dsn, sleep=lambda _: None)
+            app = replace(api.app, sealer=KeyFileSealer(tmp_path), database=database, **changed)
+            transport = HandlerTransport(main.build(lambda: app))
+            http = httpx.Client(transport=transport, base_url="http://local", headers={"X-API-Key": API_KEY})
+            stack.callback(database.close)
+            stack.callback(http.close)
+            return World(app, stack.enter_context(FakeAnthropic(clock=lambda: NOW)), http)
+
+        yield start
+
+
+@pytest.fixture
+def world(opened: Callable[..., World]) -> World:
+    return opened()

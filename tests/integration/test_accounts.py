@@ -1,66 +1,16 @@
-"""Accounts over HTTP: made with a credential that is tried and sealed, changed, collected, and never shown."""
+"""Stored accounts over HTTP: a credential that is tried and sealed, collected with, replaced, and never shown."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from functions.api import main
-from infra.demo.anthropic import ADMIN_KEY, FakeAnthropic
+from infra.demo.anthropic import ADMIN_KEY
 from infra.demo.faults import Fault
-from infra.local.sealer import KeyFileSealer
-from infra.local.transport import HandlerTransport
-from shared.core import jsontext
-from shared.store.database import Database
-from tests.integration.collecting import NOW
-from tests.integration.conftest import API_KEY, Api
-from tests.integration.migrating import url_of
+from tests.integration.account_world import World
 
 ORDINARY = "sk-ant-api03-an-ordinary-one"
-
-
-class World:
-    """The API over a database, with a fake provider that stored accounts name as their address."""
-
-    def __init__(self, api: Api, fake: FakeAnthropic, http: httpx.Client) -> None:
-        self.app, self.fake, self.http = api.app, fake, http
-
-    def ask(self, method: str, path: str, body: object = None, **params: str) -> tuple[int, Any]:
-        content = None if body is None else jsontext.dumps(body)
-        answer = self.http.request(method, path, content=content, params=params)
-        return answer.status_code, jsontext.loads(answer.content)
-
-    def ok(self, method: str, path: str, body: object = None, **params: str) -> Any:  # noqa: ANN401 - decoded JSON
-        status, found = self.ask(method, path, body, **params)
-        assert status in {200, 201}, found
-        return found
-
-    def refused(self, status: int, method: str, path: str, body: object = None, **params: str) -> str:
-        got, found = self.ask(method, path, body, **params)
-        assert got == status, found
-        assert found["error"]["message"].endswith((".", "?"))
-        return str(found["error"]["message"])
-
-    def add(self, name: str = "design", **fields: object) -> dict[str, Any]:
-        body = {"name": name, "provider": "anthropic", "credential": ADMIN_KEY, "options": {"base_url": self.fake.url}}
-        found: dict[str, Any] = self.ok("POST", "/api/accounts", {**body, **fields})
-        return found
-
-
-@pytest.fixture
-def world(dsn: str, serve: Callable[..., Api], tmp_path: Path) -> Iterator[World]:
-    api = serve(url_of(dsn))
-    app = replace(api.app, sealer=KeyFileSealer(tmp_path), database=Database(dsn, sleep=lambda _: None))
-    transport = HandlerTransport(main.build(lambda: app))
-    http = httpx.Client(transport=transport, base_url="http://local", headers={"X-API-Key": API_KEY})
-    with FakeAnthropic(clock=lambda: NOW) as fake:
-        yield World(Api(app, http), fake, http)
-    http.close()
-    app.database.close()
 
 
 def test_a_stored_account_is_collected_like_the_others(world: World) -> None:
@@ -201,28 +151,6 @@ def test_a_test_says_in_one_sentence_what_is_wrong(world: World, fault: Fault, c
     assert world.ok("GET", f"/api/accounts/{account['id']}")["data"]["state"] == "new"
 
 
-def test_the_default_is_chosen_and_given_back(world: World) -> None:
-    first = world.add(default=False)["data"]
-    second = world.ok("POST", "/api/accounts", {"name": "events", "provider": "claude"})["data"]
-    assert (first["default"], second["default"]) == (True, False)
-    assert second["state"] == "not_polled"
-    path = f"/api/accounts/{second['id']}"
-    assert world.ok("PUT", path, {"default": True})["data"]["default"] is True
-    assert world.ok("GET", f"/api/accounts/{first['id']}")["data"]["default"] is False
-    event = world.ok("POST", "/api/usage", {"model": "claude-sonnet-4-5", "tokens_in": 1, "tokens_out": 1})
-    assert event["data"]["account"] == "events"
-    world.ok("PUT", path, {"default": False})
-    assert world.ok("GET", f"/api/accounts/{first['id']}")["data"]["default"] is True
-
-
-def test_an_account_without_a_credential_has_nothing_to_collect(world: World) -> None:
-    made = world.ok("POST", "/api/accounts", {"name": "events", "provider": "anthropic"})["data"]
-    for action in ("test", "sync"):
-        assert "no credential" in world.refused(409, "POST", f"/api/accounts/{made['id']}/{action}")
-    assert world.refused(404, "GET", "/api/accounts/999").startswith("There is no account 999")
-    assert world.refused(404, "POST", "/api/accounts/999/test")
-
-
 def test_a_key_file_that_is_lost_fails_its_accounts_with_a_sentence(world: World, tmp_path: Path) -> None:
     path = f"/api/accounts/{world.add()['data']['id']}"
     (tmp_path / "credential-key").unlink()
@@ -232,54 +160,3 @@ def test_a_key_file_that_is_lost_fails_its_accounts_with_a_sentence(world: World
     assert world.ok("POST", f"{path}/sync", wait="28")["status"] == "failed"
     account = world.ok("GET", path)["data"]
     assert (account["state"], "key file" in account["error"]) == ("failing", True)
-
-
-def test_every_service_says_how_it_is_tracked(world: World) -> None:
-    world.add()
-    found = {row["id"]: row for row in world.ok("GET", "/api/services")["data"]}
-    assert found["anthropic"]["tracked"] == "api"
-    assert found["anthropic"]["settings"][0] == "ANTHROPIC_ADMIN_KEY"
-    assert [row["name"] for row in found["anthropic"]["accounts"]] == ["design"]
-    assert found["claude-max"] == {**found["claude-max"], "tracked": "manual", "has_account": False}
-    assert {"groq", "perplexity", "mistral", "local", "copilot-seats", "kimi-moderato"} <= set(found)
-    for row in found.values():
-        assert row["guidance"].endswith(".")
-
-
-def test_what_is_not_polled_does_not_hold_the_coverage_back(world: World) -> None:
-    path = f"/api/accounts/{world.add()['data']['id']}"
-    assert world.ok("POST", f"{path}/sync", wait="28")["status"] == "succeeded"
-    world.ok("POST", "/api/accounts", {"name": "events", "provider": "anthropic"})
-    assert world.ok("GET", "/costs/daily")["coverage"]["complete_until"] == "2026-11-20T10:20:00Z"
-    total = world.ok("GET", "/costs/daily")["total_cost"]
-    removed = world.ok("DELETE", path, usage="keep", wait="28")
-    assert removed["result"]["usage"] == "keep"
-    after = world.ok("GET", "/costs/daily")
-    assert (after["total_cost"], after["coverage"]["complete_until"]) == (total, None)
-
-
-def test_an_account_is_deleted_by_a_run_that_knows_who_asked(world: World) -> None:
-    account = world.add()["data"]
-    path = f"/api/accounts/{account['id']}"
-    assert world.ok("POST", f"{path}/sync", wait="28")["status"] == "succeeded"
-    message = world.refused(409, "DELETE", path)
-    assert "add usage=keep to archive it with its figures, or usage=delete" in message
-    archived = world.ok("DELETE", path, usage="keep", wait="28")
-    assert archived["status"] == "succeeded"
-    assert world.ok("GET", path)["data"]["state"] == "archived"
-    assert "no credential" in world.refused(409, "POST", f"{path}/sync")
-    # Its own key opens it again, and its figures go on where they ended.
-    again = world.ok("PUT", path, {"credential": ADMIN_KEY})["data"]
-    assert (again["state"], again["archived_at"]) == ("new", None)
-    run = world.ok("POST", f"{path}/sync", wait="28")
-    assert run["status"] == "succeeded"
-    assert run["result"]["accounts"][0]["streams"][0]["new"] == 0
-    gone = world.ok("DELETE", path, usage="delete", wait="28")
-    assert (gone["status"], gone["result"]["name"]) == ("succeeded", "design")
-    assert world.ok("GET", "/costs/summary/monthly")["total_cost"] == 0
-    assert world.refused(404, "GET", path)
-    noted = world.app.database.run(lambda c: c.execute("SELECT actor, action, run_id FROM audit_log").fetchall())
-    actions = [row["action"] for row in noted]
-    assert actions == ["account added", "account archived", "account changed", "account deleted"]
-    assert {row["actor"] for row in noted} == {noted[0]["actor"]}
-    assert noted[-1]["run_id"] == gone["id"]

@@ -92,6 +92,11 @@ def test_the_rule_can_fail(path: str, source: str) -> None:
     assert violations(path, source)
 
 
+def test_what_ships_never_imports_the_library_for_key_files() -> None:
+    shipped = [path for path in python_files() if path.relative_to(ROOT).parts[0] in {"functions", "shared"}]
+    assert not [path for path in shipped if any(name.startswith("cryptography") for name in imports(path.read_text()))]
+
+
 def test_core_never_asks_for_the_time() -> None:
     clocks = {"now", "today", "utcnow"}
     for path in (ROOT / "shared" / "core").glob("*.py"):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import httpx
 import pytest
 
 from shared.errors import SettingError
-from shared.providers.base import Owner
+from shared.providers.base import Owner, Provider
 from shared.providers.registry import REGISTRY
-from shared.providers.spec import check_base_url
+from shared.providers.spec import Option, OptionError, check_base_url
+from shared.workflows.credentials import connect
 from tests.fixtures.providers.wire import Time
+
+if TYPE_CHECKING:
+    from shared.providers.http import Budget
 
 ADMIN, OTHER, ORDINARY = "sk-ant-admin01-a", "sk-ant-admin01-b", "sk-ant-api03-c"
 
@@ -103,3 +110,36 @@ def test_connect_checks_the_address_and_trims_the_key() -> None:
         "https://proxy.test/up/v1/organizations/me",
     ]
     assert requests[0].headers["x-api-key"] == ADMIN
+
+
+def test_options_are_declared_checked_and_handed_over() -> None:
+    made: list[dict[str, str]] = []
+
+    def make(_key: str, base_url: str, _http: httpx.Client, _budget: Budget, **options: str) -> Provider:
+        made.append({"base_url": base_url, **options})
+        return REGISTRY["anthropic"].connect(ADMIN, httpx.Client(), Time().budget())
+
+    spec = replace(
+        REGISTRY["anthropic"],
+        make=make,
+        options=(Option("team", "Which team.", is_required=True), Option("region", "Where.", choices=("eu", "us"))),
+    )
+    given = {"team": " search ", "region": "eu", "base_url": "https://proxy.test/"}
+    assert spec.check_options(given) == {"team": "search", "region": "eu", "base_url": "https://proxy.test"}
+    assert spec.check_options({"team": "search", "region": None}) == {"team": "search"}
+    connect(spec, ADMIN, spec.check_options(given), "https://of-the-settings.test", httpx.Client(), Time().budget())
+    connect(spec, ADMIN, {"team": "a"}, "https://of-the-settings.test", httpx.Client(), Time().budget())
+    assert made == [
+        {"base_url": "https://proxy.test", "team": "search", "region": "eu"},
+        {"base_url": "https://of-the-settings.test", "team": "a"},
+    ]
+    for wrong, says in (
+        ({}, "needs the option team: Which team."),
+        ({"team": "a", "region": "cn"}, "must be one of eu, us"),
+        ({"team": 7}, "must be text"),
+        ({"team": "\n"}, "must be text"),
+        ({"team": "a", "base_url": "http://proxy.test"}, "must be an https address"),
+        ({"teem": "a"}, "no option 'teem'; known are base_url, team, region."),
+    ):
+        with pytest.raises(OptionError, match=says):
+            spec.check_options(wrong)
