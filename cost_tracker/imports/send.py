@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from cost_tracker.client import ApiError, UnreachableError
 from cost_tracker.imports.dedupe import Winner
+from cost_tracker.imports.units import digest
 from shared.core import jsontext
 
 if TYPE_CHECKING:
@@ -71,9 +72,20 @@ class Sent:
 
 
 class Sender:
-    """Sends units through `client`; `sent` is the sum of the answers."""
+    """Sends units through `client`; `sent` is the sum of the answers.
 
-    def __init__(self, client: Client, *, dry_run: bool = False, sleep: Callable[[float], None] = time.sleep) -> None:
+    `moves` are fields, `account` or `project`, whose value the caller chose: what is stored under another is corrected.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        moves: Sequence[str] = (),
+        dry_run: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._moves = moves
         self.sent = Sent()
         self._client = client
         self._dry_run = dry_run
@@ -133,20 +145,27 @@ class Sender:
     def _resolved(self, row: Row, line_id: int, source: str) -> int:
         """Return the line that counts a response of which another version is stored as `line_id`."""
         line_id, stored = self._latest(line_id)
-        if stored.get("voided") or _size(row) <= _stored_size(stored["data"]):
+        record, size = stored["data"], _size(row)
+        moved = [str(row.get(name)) for name in self._moves if str(row.get(name)) != str(record.get(name))]
+        is_better = size > int(record["total_tokens"]) or (size == int(record["total_tokens"]) and moved)
+        if stored.get("voided") or not is_better:
             self.sent.already += 1
-            self.sent.differing += not _is_said(row, stored["data"])
+            self.sent.differing += not _is_said(row, record)
             return line_id
+        self.sent.revised += 1
         if self._dry_run:
-            self.sent.revised += 1
             return line_id
-        fuller = {**row, "event_id": f"{row['event_id']}~{'-'.join(map(str, _size(row)))}"}
-        [result] = self._post(jsontext.dumps([fuller]).encode(), source, dry_run=False)["results"]
+        where = f"-{digest(' '.join(moved), 6).hex()}" if moved else ""
+        better = {**row, "event_id": f"{row['event_id']}~{size}{where}"}
+        [result] = self._post(jsontext.dumps([better]).encode(), source, dry_run=False)["results"]
         if result["id"] is None:
             return line_id
-        self._post_void(line_id, int(result["id"]))
-        self.sent.revised += 1
-        return int(result["id"])
+        # It may be there from a run that was stopped, and it may have been replaced since, even by what is stored.
+        last, found = self._latest(int(result["id"]))
+        if last == line_id or found.get("voided"):
+            return line_id
+        self._post_void(line_id, last)
+        return last
 
     def _latest(self, line_id: int) -> tuple[int, Row]:
         """Return the line that a line was replaced by, and so on to the last one, with its record."""
@@ -236,13 +255,9 @@ def _row(winner: Winner, number: int) -> Row:
     return row
 
 
-def _size(row: Row) -> tuple[int, ...]:
-    """Return what says how full a version of a response is."""
-    return (sum(row.get(name, 0) for name in _TOKENS),)
-
-
-def _stored_size(record: Row) -> tuple[int, ...]:
-    return (int(record["total_tokens"]),)
+def _size(row: Row) -> int:
+    """Return how full a version of a response is."""
+    return int(sum(row.get(name, 0) for name in _TOKENS))
 
 
 def _is_said(row: Row, record: Row) -> bool:

@@ -101,7 +101,7 @@ def show(report: Report, *, dry_run: bool) -> None:
             ("Already there", count(sent.already)),
         ]
         rows += [("  of these with other words, which stay", count(sent.differing))] if sent.differing else []
-        rows += [("Replaced by a fuller version", count(sent.revised))] if sent.revised else []
+        rows += [("Corrected: fuller, or moved", count(sent.revised))] if sent.revised else []
         rows += [("Without a price", count(sent.unpriced.total()))] if sent.unpriced else []
         rows += [("Cost", money(sent.cost))] if dry_run else []
     rows += [("Rejected", count(report.rejected))] if report.rejected else []
@@ -115,6 +115,12 @@ def show(report: Report, *, dry_run: bool) -> None:
 def _say(report: Report) -> None:
     for name in report.accounts:
         answer(f"The account {name} was made for this usage; it is not polled, so its figures are estimates.")
+    for name, provider in sorted(report.own):
+        if provider in report.polled:
+            answer(
+                f"{report.polled[provider]} is polled. If its bill holds this usage, it is counted beside {name} now; "
+                f"import once more with --rescan --account {report.polled[provider]}."
+            )
     for what, rows in report.noted.items():
         answer(f"{what}: {count(rows)}.")
     if report.sent:

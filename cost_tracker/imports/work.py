@@ -60,6 +60,7 @@ class Report:
     """What an import found and what became of it; counts of the ledger's answers are in `sent`.
 
     `wanted` are accounts, with their providers, that its events name; `known` of these were looked up, `accounts` made.
+    `own` of them nobody chose, and `polled` is provider -> name of an account that is polled.
     """
 
     files: int = 0
@@ -76,6 +77,8 @@ class Report:
     wanted: set[tuple[str, str]] = field(default_factory=set)
     known: set[tuple[str, str]] = field(default_factory=set)
     accounts: list[str] = field(default_factory=list)
+    polled: dict[str, str] = field(default_factory=dict)
+    own: set[tuple[str, str]] = field(default_factory=set)
     sent: Sent | None = None
     seconds: float = 0.0
 
@@ -151,7 +154,7 @@ def run(
     shown = progress or Silent()
     report = Report(len(found.pieces), found.unchanged, unknown=found.unknown, unreadable=list(found.unreadable))
     with _no_collection():
-        terms = _prepared(client, found, terms, report, dry_run=dry_run)
+        asked_for, terms = terms, _prepared(client, found, terms, report, dry_run=dry_run)
         pool = Pool()
         pool.add(state.refused())
         asked = ""
@@ -161,7 +164,8 @@ def run(
             report.add(answered)
         read = list(_read(found, terms, pool, report, shown))
         _make_accounts(client, report, dry_run=dry_run)
-        _send(client, state, pool, report, shown, dry_run=dry_run)
+        moves = [name for name, value in (("account", asked_for.account), ("project", asked_for.project)) if value]
+        _send(client, state, pool, report, shown, moves, dry_run=dry_run)
         if not dry_run:
             state.save_note(_ASKED, asked or state.note(_ASKED))
             state.save_files([state_of(piece, end, terms.since, is_held=is_held) for piece, end, is_held in read])
@@ -169,7 +173,9 @@ def run(
     return report
 
 
-def _send(client: Client, state: State, pool: Pool, report: Report, shown: Progress, *, dry_run: bool) -> None:
+def _send(
+    client: Client, state: State, pool: Pool, report: Report, shown: Progress, moves: Sequence[str], *, dry_run: bool
+) -> None:
     """Send what is left in the pool, oldest first, and remember each batch once it is answered."""
     winners = sorted(pool.settle(state.stored(pool.groups())), key=lambda winner: (winner.unit.source, winner.unit.at))
     report.dropped.update(pool.dropped)
@@ -177,7 +183,7 @@ def _send(client: Client, state: State, pool: Pool, report: Report, shown: Progr
     report.kept = sum(winner.unit.size for winner in winners)
     if not winners:
         return
-    sender = Sender(client, dry_run=dry_run)
+    sender = Sender(client, moves=moves, dry_run=dry_run)
     report.sent = sender.sent
     shown.begin("sending", report.kept)
     doubtful = {unit.group for unit in pool.doubtful}
@@ -206,6 +212,8 @@ def _prepared(client: Client, found: Plan, terms: Terms, report: Report, *, dry_
     for form in (FORMATS[name] for name in {piece.format for piece in found.pieces}):
         if form.unpolled and terms.account != "":
             report.wanted.add((terms.account or form.unpolled[0], form.unpolled[1]))
+            if not terms.account:
+                report.own.add(form.unpolled)
     if not _make_accounts(client, report, dry_run=dry_run):
         terms = replace(terms, account="")
     return replace(terms, rules=_rules(client))
@@ -219,7 +227,9 @@ def _make_accounts(client: Client, report: Report, *, dry_run: bool) -> bool:
     """
     if report.wanted <= report.known:
         return True
-    there = {row["name"] for row in client.get("/api/accounts")["data"]}
+    rows = client.get("/api/accounts")["data"]
+    there = {row["name"] for row in rows}
+    report.polled = {row["provider"]: row["name"] for row in rows if row.get("covered_from")}
     missing = sorted((name, provider) for name, provider in report.wanted - report.known if name not in there)
     report.known = set(report.wanted)
     for name, provider in missing:

@@ -196,6 +196,16 @@ def test_one_account_and_project_for_all(cli: Cli, logs: Path) -> None:
     assert cli.json("report", *MONTH)["total_cost"] == WHOLE
 
 
+def test_what_went_to_the_wrong_account_is_moved(cli: Cli, logs: Path) -> None:
+    cli.json("import", "claude-code")
+    found = cli.json("import", str(logs), "--rescan", "--account", "Team")
+    assert (found["accounts_made"], found["created"], found["revised"]) == (["Team"], 0, 4)
+    for _ in range(2):
+        report = cli.json("report", "--by", "account", *MONTH)
+        assert [(row["key"], row["cost"]) for row in report["by_account"]] == [("Team", WHOLE)]
+        assert cli.json("import", str(logs), "--rescan", "--account", "Team")["already_there"] == 4
+
+
 def test_what_is_not_there_or_not_known(cli: Cli, tmp_path: Path) -> None:
     assert cli("import", str(tmp_path / "nothing")).code == 2
     (tmp_path / "notes.jsonl").write_text('{"a": 1}\n')

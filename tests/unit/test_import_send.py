@@ -63,7 +63,7 @@ class Tracker:
 
     def _record(self, line_id: int) -> dict[str, Any]:
         row = self.rows[line_id - 1]
-        data = {"data": {"total_tokens": row["tokens_in"] + row["tokens_out"], "event_id": row["event_id"]}}
+        data = {"data": {**row, "total_tokens": row["tokens_in"] + row["tokens_out"]}}
         return data | ({"voided": {"reason": self.voided[line_id]}} if line_id in self.voided else {})
 
     def counted(self) -> list[str]:
@@ -152,6 +152,23 @@ def test_stopped_between_the_two_steps_the_next_run_finishes(sender: Callable[[T
     tracker.rows.append({"event_id": "a~25", "model": "m", "tokens_in": 25, "tokens_out": 0, "recorded_at": "x"})
     [[taken]] = sender(tracker).send([winner("a", 25)])
     assert (taken.ids, tracker.counted()) == ((2,), ["a~25"])
+
+
+def test_what_the_caller_chose_moves_what_is_stored_and_nothing_is_lost_on_the_way() -> None:
+    tracker = Tracker()
+
+    def send(account: str) -> list[str]:
+        http = httpx.Client(transport=httpx.MockTransport(tracker), base_url="http://t")
+        row = {"model": "m", "tokens_in": 5, "tokens_out": 0, "account": account}
+        unit = single("a", row, "2026-11-19T10:00:00.000Z", 5)
+        list(Sender(Client(http=http), moves=("account",)).send([Winner(unit, ())]))
+        return [row["account"] for number, row in enumerate(tracker.rows, 1) if number not in tracker.voided]
+
+    assert send("own") == ["own"]
+    assert send("team") == send("team") == ["team"]
+    assert send("other") == ["other"]
+    # Its first id is taken by the line that was replaced, so it stays where it is: once, not never.
+    assert send("team") == ["other"]
 
 
 def test_what_a_person_voided_stays_out(sender: Callable[[Tracker], Sender]) -> None:
