@@ -28,6 +28,7 @@ _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 # Bucket width by grain, and the most buckets that one page may hold. Costs accept up to 180 and answer 31.
 _WIDTHS = {_HOUR: ("1h", 168), _DAY: ("1d", 31)}
 _KEY = "api_key_id"
+_ANY_DAY = "1764979200"
 _TOKEN_REFUSALS = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.GONE})
 
 
@@ -84,8 +85,12 @@ class OpenAI:
     def owner(self) -> Owner:
         """Return the organisation, known by its oldest project; raises as `Provider.fetch` does.
 
-        No call names it. Projects are archived and never deleted, so the first one stays what it is.
+        No call names it. Projects are archived and never deleted, so the first one stays what it is. A key may be let
+        see projects and no figures, so a day of them is asked for as well.
         """
+        stream = self.streams[0]
+        day = [("start_time", _ANY_DAY), ("bucket_width", "1d"), ("limit", "1")]
+        read(_Report, self._client.get(_path(stream), day), _source(_path(stream)))
         known = openai_names.projects(self._client, SPEC.title)
         oldest = min(known, key=lambda project: (project.created_at, project.id), default=None)
         if oldest is None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.errors import MalformedResponseError, ProviderError
-from tests.fixtures.providers.openai_answers import connected
+from shared.errors import CredentialError, MalformedResponseError, ProviderError
+from tests.fixtures.providers.openai_answers import EMPTY, connected
 from tests.fixtures.providers.recording import reply
 from tests.fixtures.providers.wire import refused
 
@@ -72,8 +72,17 @@ def test_a_key_is_called_as_it_is_or_as_its_service_account() -> None:
 
 def test_the_oldest_project_stands_for_the_organisation() -> None:
     found = [project("b", created_at=9), project("a", created_at=3, archived_at=8), project("c", created_at=3)]
-    provider, _ = connected(listing(found))
+    provider, requests = connected(reply(EMPTY), listing(found))
     owner = provider.owner()
     assert (owner.id, owner.name) == ("proj_a", "the organisation of the project a")
-    provider, _ = connected(listing([]))
+    assert requests[0].url.path == "/v1/organization/usage/completions"
+    assert requests[0].url.params["limit"] == "1"
+    provider, _ = connected(reply(EMPTY), listing([]))
     refused(MalformedResponseError, provider.owner)
+
+
+def test_a_key_that_may_see_projects_and_no_figures_is_refused() -> None:
+    missing = {"error": {"message": "You have insufficient permissions. Missing scopes: api.usage.read."}}
+    provider, _ = connected(reply(missing, 403), listing([project("a")]))
+    with pytest.raises(CredentialError, match=r"api\.usage\.read"):
+        provider.owner()
