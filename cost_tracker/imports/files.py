@@ -73,16 +73,19 @@ def plan(targets: Iterable[Target], known: Mapping[str, FileState], since: str) 
     return found
 
 
-def state_of(piece: Piece, end: int, since: str, *, is_held: bool) -> FileState:
-    """Return what to remember of a file that was read up to the byte `end`; a held one is looked at again.
+def state_of(piece: Piece, end: int, since: str, *, is_held: bool) -> FileState | None:
+    """Return what to remember of a file that was read up to the byte `end`, None where it is gone by now.
 
-    Raises:
-        OSError: it cannot be read any more.
+    A held one is looked at again.
     """
     stat = piece.stat
+    try:
+        mark = _mark(piece.path, end)
+    except OSError:
+        return None
     return FileState(
         piece.path, piece.format, stat.st_dev, stat.st_ino, end if is_held else stat.st_size, stat.st_mtime_ns, end,
-        _mark(piece.path, end), since,
+        mark, since,
     )  # fmt: skip
 
 

@@ -168,7 +168,8 @@ def run(
         _send(client, state, pool, report, shown, moves, dry_run=dry_run)
         if not dry_run:
             state.save_note(_ASKED, asked or state.note(_ASKED))
-            state.save_files([state_of(piece, end, terms.since, is_held=is_held) for piece, end, is_held in read])
+            states = (state_of(piece, end, terms.since, is_held=is_held) for piece, end, is_held in read)
+            state.save_files([each for each in states if each is not None])
     report.seconds = time.monotonic() - began
     return report
 
@@ -191,14 +192,7 @@ def _send(
     for batch in sender.send(winners):
         if not dry_run:
             _remember(state, batch)
-        if doubtful:
-            instead.update(
-                {
-                    each.winner.unit.group: each.ids[0]
-                    for each in batch
-                    if each.ids and each.winner.unit.group in doubtful
-                }
-            )
+        instead |= {winner.unit.group: ids[0] for winner, ids in batch if ids and winner.unit.group in doubtful}
         shown.advance(sum(taken.winner.unit.size for taken in batch))
     if sender.sent.already and not dry_run:
         # The ledger holds what we do not remember, so it may hold more of it.

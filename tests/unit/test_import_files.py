@@ -36,7 +36,8 @@ def look(state: State, path: Path, since: str = "") -> Plan:
 def settle(state: State, found: Plan, since: str = "") -> list[int]:
     """Read what there is, remember it, and return the tokens of each response."""
     read = list(read_all(found.pieces, Terms(since=since)))
-    state.save_files([state_of(each.piece, each.reading.end, since, is_held=each.reading.is_held) for each in read])
+    states = [state_of(each.piece, each.reading.end, since, is_held=each.reading.is_held) for each in read]
+    state.save_files([each for each in states if each is not None])
     return sorted(unit.total for each in read for unit in each.reading.units)
 
 
