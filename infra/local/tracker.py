@@ -194,7 +194,8 @@ class _Runs:
         try:
             from functions import jobs  # noqa: PLC0415 - a command that only asks loads no collector
 
-            jobs.work(app, run_id, lambda: 0.0 if self._stopping.is_set() else inf)
+            # What is left is what `stop` waits: too little to read on, enough to write down how far it came.
+            jobs.work(app, run_id, lambda: STOP_SECONDS if self._stopping.is_set() else inf)
         except Exception:  # noqa: BLE001 - the last frame of a thread: nobody is above it to be told
             if not self._stopping.is_set():  # the database may be gone by then
                 runtime.logger.exception("run lost", extra={"run": run_id})
