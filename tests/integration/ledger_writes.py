@@ -62,7 +62,7 @@ WRITES: dict[str, tuple[Callable[[World], object], bytes]] = {
     "its balance": (lambda world: world.reprice_only((BEGIN, BEGIN + DAY)), b"DELETE FROM ledger"),
     "first prices": (lambda world: world.price_new(), b"INSERT INTO audit_log"),
     "a re-mapping": (lambda world: world.reassign_only((BEGIN, BEGIN + DAY)), b"UPDATE ledger SET project"),
-    "a repair": (repair, b"LOCK TABLE rollup_quarter"),
+    "a repair": (repair, b"DELETE FROM rollup_quarter WHERE slot >="),
 }
 
 
