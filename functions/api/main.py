@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from functions import events, logs, runtime
@@ -58,6 +59,8 @@ def build(get_app: Callable[[], App]) -> Handler:
 
 
 _handler = build(runtime.app)
+# What was imported stays: without this a collection now and then walks over all of it in the middle of a request.
+gc.freeze()
 
 
 @logs.entry(events.of_request)
