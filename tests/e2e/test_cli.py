@@ -258,7 +258,7 @@ def test_ctrl_c_keeps_what_was_collected(cli: Cli, environment: dict[str, str]) 
         collecting.send_signal(signal.SIGINT)
         out, messages = collecting.communicate(timeout=30)
         row = connection.execute("SELECT status FROM runs ORDER BY id DESC LIMIT 1").fetchone()
-    assert (collecting.returncode, out) == (130, "")
+    assert (collecting.returncode, out) == (130, ""), messages
     assert "What is done is kept" in messages
     assert "Traceback" not in messages
     assert row == ("partial",)

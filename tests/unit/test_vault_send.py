@@ -187,7 +187,7 @@ def test_no_answer_that_drips_in_outlasts_its_time(beginning: bytes, scheme: str
             sent = once.send(BODY, ID, 0.3)
             assert time.monotonic() - began < 1
             assert sent == expected
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_a_request_leaves_no_thread_no_connection_and_no_timer(fake: FakeVault) -> None:
