@@ -184,8 +184,10 @@ class _Runs:
         self._stopping.set()
         deadline = time.monotonic() + STOP_SECONDS
         for run_id, thread in self._threads.items():
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():  # it waits for a provider; nobody should wait for it
+            is_begun = thread.ident is not None  # Ctrl-C may come between the run and its thread
+            if is_begun:
+                thread.join(max(0.0, deadline - time.monotonic()))
+            if not is_begun or thread.is_alive():  # it waits for a provider; nobody should wait for it
                 now = app.clock()
                 app.database.run(lambda c, r=run_id, n=now: runs.finish(c, r, "partial", {}, _STOPPED, n))  # type: ignore[misc] # run at once
         self._threads = {}

@@ -251,9 +251,10 @@ def test_ctrl_c_keeps_what_was_collected(cli: Cli, environment: dict[str, str]) 
         database = service.tracker.settings.required("database_url")
     collecting = cli.start("collect", COLLECTION_BACKFILL_DAYS="90")
     with psycopg.connect(database, autocommit=True) as connection:
-        before = connection.execute("SELECT count(*) FROM runs").fetchone()
+        begun = "SELECT count(*) FROM runs WHERE heartbeat_at > started_at"
+        before = connection.execute(begun).fetchone()
         deadline = time.monotonic() + 30
-        while connection.execute("SELECT count(*) FROM runs").fetchone() == before and time.monotonic() < deadline:
+        while connection.execute(begun).fetchone() == before and time.monotonic() < deadline:
             time.sleep(0.01)
         collecting.send_signal(signal.SIGINT)
         out, messages = collecting.communicate(timeout=30)
