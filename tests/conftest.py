@@ -13,7 +13,6 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-import functions.logs  # noqa: F401 - its handler keeps the stream there is now; a command runner's would be closed
 from shared.store.database import Connection, Database, connect
 from shared.store.migrate import migrate
 

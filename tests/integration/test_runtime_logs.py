@@ -31,9 +31,10 @@ def fail(text: str) -> None:
 def log() -> Iterator[io.StringIO]:
     logs.hide(Settings.load(SETTINGS))
     handler: Any = logger.registered_handler
-    before = handler.setStream(io.StringIO())
+    # Not `setStream`, which flushes the one before: a tracker that a test opened left it at a stream that is closed.
+    before, handler.stream = handler.stream, io.StringIO()
     yield handler.stream
-    handler.setStream(before)
+    handler.stream = before
 
 
 def lines(log: io.StringIO) -> list[dict[str, Any]]:
