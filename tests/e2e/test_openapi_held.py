@@ -17,7 +17,7 @@ CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "allow_header_conformance",
 )  # fmt: skip
-EXAMPLES = os.environ.get("OPENAPI_EXAMPLES", "8")
+EXAMPLES = os.environ.get("OPENAPI_EXAMPLES", "4")
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tests.machine.model import BEGIN, EVER, FOREIGN, HOUR, NEVER, PRICED, UNPRI
 from tests.machine.world import World
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "100"))
-STEPS = 40
+STEPS = 30
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 
 numbers = st.integers(0, 10**9)
