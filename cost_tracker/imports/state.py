@@ -135,10 +135,14 @@ class State:
 
 
 def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    if db.execute("PRAGMA user_version").fetchone()[0] not in {0, _VERSION}:
-        raise sqlite3.DatabaseError("of another version")
-    db.executescript(_SCHEMA)
-    db.execute(f"PRAGMA user_version = {_VERSION}")
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        if db.execute("PRAGMA user_version").fetchone()[0] not in {0, _VERSION}:
+            raise sqlite3.DatabaseError("of another version")  # noqa: TRY301 - as what cannot be read at all
+        db.executescript(_SCHEMA)
+        db.execute(f"PRAGMA user_version = {_VERSION}")
+    except sqlite3.DatabaseError:
+        db.close()
+        raise
     return db
