@@ -62,9 +62,9 @@ class Parameters:
 
     def _read(self, *, fresh: bool) -> dict[str, str]:
         # Slow to import (boto3), and only paid where parameters are used.
-        from aws_lambda_powertools.utilities.parameters import GetParameterError, SSMProvider  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from aws_lambda_powertools.utilities.parameters import GetParameterError, SSMProvider  # noqa: PLC0415 - only where SSM is set
+        from botocore.config import Config  # noqa: PLC0415 - the same
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
 
         try:
             if self._provider is None:

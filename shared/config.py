@@ -82,7 +82,7 @@ def _header(value: str) -> str:
 
 def _address(value: str) -> str:
     # Brings an HTTP library along, a tenth of a second of a cold start; defaults are not checked, so few pay it.
-    from shared.addresses import check_address  # noqa: PLC0415
+    from shared.addresses import check_address  # noqa: PLC0415 - not every setting is one
 
     return check_address(value)
 

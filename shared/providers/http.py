@@ -220,7 +220,7 @@ class JsonClient:
         """Return the seconds of a Retry-After header, or None without a usable one (RFC 9110, 10.2.3)."""
         text = response.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-            seconds = float(text)
+            seconds = float(text)  # a wait, not money
         else:
             try:
                 date = parsedate_to_datetime(text)

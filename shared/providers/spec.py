@@ -120,7 +120,7 @@ class ProviderSpec:
 
 def _address(value: str) -> str:
     # Brings an HTTP library along, which not everybody who knows of providers needs.
-    from shared.addresses import check_address  # noqa: PLC0415
+    from shared.addresses import check_address  # noqa: PLC0415 - not every option is one
 
     return check_address(value)
 

@@ -25,7 +25,7 @@ def lines(
     basis: str = "estimated",
     cost: str | None = "0",
     costs: dict[str, str] | None = None,
-    **more: Any,  # noqa: ANN401
+    **more: Any,  # noqa: ANN401 - columns of any type
 ) -> Lines:
     """A group of lines with no figures but those given: token classes by their name, all else by the field's."""
     tokens = {name: more.pop(name, 0) for name in TOKEN_CLASSES}
