@@ -25,6 +25,10 @@ _CREDENTIALS = (
     "anthropic_api_key",
     "openai_admin_key",
     "openrouter_api_key",
+    "xai_management_key",
+    "moonshot_api_key",
+    "deepseek_api_key",
+    "litellm_api_key",
 )
 
 # Parameters of SQLAlchemy's asyncpg dialect that libpq refuses.
@@ -111,9 +115,18 @@ class Settings(BaseModel):
     anthropic_api_key: Secret | None = None
     openai_admin_key: Secret | None = None
     openrouter_api_key: Secret | None = None
+    xai_management_key: Secret | None = None
+    moonshot_api_key: Secret | None = None
+    deepseek_api_key: Secret | None = None
+    litellm_api_key: Secret | None = None
     anthropic_base_url: BaseUrl = "https://api.anthropic.com"
     openai_base_url: BaseUrl = "https://api.openai.com/v1"
     openrouter_base_url: BaseUrl = "https://openrouter.ai/api/v1"
+    x_ai_base_url: BaseUrl = "https://management-api.x.ai"
+    moonshotai_base_url: BaseUrl = "https://api.moonshot.ai/v1"
+    deepseek_base_url: BaseUrl = "https://api.deepseek.com"
+    litellm_base_url: BaseUrl = "http://127.0.0.1:4000"
+    anthropic_reports: Literal["stable", "analytics"] = "stable"
 
     context_vault_url: BaseUrl | None = None
     context_vault_path: Annotated[str, AfterValidator(_path)] = "/api/memories"
@@ -174,7 +187,7 @@ class Settings(BaseModel):
 
     def base_url(self, provider: str) -> str | None:
         """Return the address set for a provider, None where there is no such setting."""
-        url: str | None = getattr(self, f"{provider}_base_url", None)
+        url: str | None = getattr(self, f"{provider.replace('-', '_')}_base_url", None)
         return url
 
     def required(self, field: str) -> str:

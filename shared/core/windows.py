@@ -50,12 +50,25 @@ def fetch_window(plan: Plan, grain: timedelta, watermark: datetime | None) -> tu
     return first, max(ceiling(end, grain), first + grain)
 
 
+def oldest(now: datetime, grain: timedelta, history: timedelta | None, earliest: datetime | None) -> datetime:
+    """Return the first bucket bound that a provider can be asked for: no older than `history`, nor than `earliest`."""
+    bounds = [_EPOCH if history is None else floor(now - history, grain), earliest or _EPOCH]
+    return ceiling(max(bounds), grain)
+
+
 def next_watermark(
-    plan: Plan, window: tuple[datetime, datetime], fetched_at: datetime, watermark: datetime | None
+    plan: Plan,
+    window: tuple[datetime, datetime],
+    fetched_at: datetime,
+    watermark: datetime | None,
+    since: datetime = _EPOCH,
 ) -> datetime | None:
-    """Return the watermark after this window; a window that leaves a gap behind it does not move it."""
+    """Return the watermark after this window; one that leaves a gap behind it, which could be read, does not move it.
+
+    `since` is the oldest instant that the provider can be asked for.
+    """
     start, end = window
-    if start > (fetched_at - plan.backfill if watermark is None else watermark):
+    if start > max(since, fetched_at - plan.backfill if watermark is None else watermark):
         return watermark
     reached = min(end, fetched_at)
     return reached if watermark is None else max(watermark, reached)

@@ -50,8 +50,9 @@ class Bucket:
     """A provider's figure for one interval and one combination of dimensions.
 
     `dimensions` identify the bucket inside its interval. Usage streams fill `usage`; bill streams fill `amount`
-    (USD, exact). `charge` is the bill's own class (`tokens`, `web_search`, `code_execution`, ...); on a usage bucket it
-    says that the bill charges what is counted here, so that it has no price of its own.
+    (USD, exact). An `amount` on a usage bucket is what the provider charged for what is counted here: that is its
+    cost, whatever our prices say. `charge` is the bill's own class (`tokens`, `web_search`, `code_execution`, ...); on
+    a usage bucket without an amount it says that the bill charges what is counted here, so that it has no price.
     """
 
     start: datetime
@@ -98,6 +99,8 @@ class Stream:
     are settled; `is_bill` says that its buckets carry money rather than counts; `splits_buckets` that one interval
     may go on in the next page and that pages may come in any order, where for all others a page that goes back in
     time is nonsense; `may_be_absent` that not every account has this report, which is then no failure.
+    `is_final_only` says that it has no interval that is still running, so none is asked for; `history` how far back the
+    provider answers, `earliest` since when there is anything: windows begin no earlier.
     """
 
     name: str
@@ -106,6 +109,9 @@ class Stream:
     is_bill: bool = False
     splits_buckets: bool = False
     may_be_absent: bool = False
+    is_final_only: bool = False
+    history: timedelta | None = None
+    earliest: datetime | None = None
 
 
 class Provider(Protocol):

@@ -69,7 +69,7 @@ class ProviderSpec:
     @property
     def base_url_setting(self) -> str:
         """Return the name of the setting that replaces `base_url`."""
-        return f"{self.name.upper()}_BASE_URL"
+        return f"{self.name.upper().replace('-', '_')}_BASE_URL"
 
     def find_key(self, settings: Mapping[str, str]) -> str | None:
         """Return the first usable credential among `settings` (by their names), or None: say `key_needed` then."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import crash, jsontext
-from shared.core.windows import fetch_window, floor, next_watermark
+from shared.core.windows import fetch_window, floor, next_watermark, oldest
 from shared.errors import (
     CredentialError,
     CursorRefusedError,
@@ -26,6 +26,7 @@ from shared.workflows.merge import Changes, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from shared.core.windows import Plan
     from shared.prices.book import PriceBook
@@ -149,6 +150,10 @@ class Collector:
         if stream.is_bill:
             # Bills trail: a span without any complete day is refused, so a few are always asked for.
             start = min(start, floor(self.plan.now - self.plan.lookback, stream.grain))
+        start = max(start, _oldest(stream, self.plan.now))
+        end = min(end, floor(self.plan.now, stream.grain)) if stream.is_final_only else end
+        if start >= end:
+            return
         held = self.database.run(lambda c: collection.open_window(c, held, start, end, self.plan.now))
         self._window(held, stream, mapper, report)
 
@@ -205,7 +210,8 @@ class Collector:
         if held.listed_end is None:  # a bill without any interval yet, or a report that the account does not have
             return Changes(), self.database.run(lambda c: collection.finish(c, held, None))
         window = _opened(held).start, held.listed_end
-        watermark = next_watermark(self.plan, window, held.fetched_at or self.plan.now, held.watermark)
+        fetched_at = held.fetched_at or self.plan.now
+        watermark = next_watermark(self.plan, window, fetched_at, held.watermark, _oldest(stream, fetched_at))
         # Events are explained by all reports of usage together, so the last one says how far they were read.
         last = [one for one in self._provider.streams if not one.is_bill][-1:]
         covers = last == [stream] and not self.refused
@@ -239,6 +245,10 @@ def _goes_back(page: Page, held: Checkpoint, stream: Stream) -> bool:
     if not stream.splits_buckets:
         return page.listed[0] < held.listed_end
     return min(page.listed[1], held.listed_end) - max(page.listed[0], held.listed_start) > stream.grain
+
+
+def _oldest(stream: Stream, now: datetime) -> datetime:
+    return oldest(now, stream.grain, stream.history, stream.earliest)
 
 
 def _opened(held: Checkpoint) -> Window:

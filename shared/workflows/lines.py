@@ -34,12 +34,15 @@ class Mapper:
     prices: PriceBook
     now: datetime
 
-    def line(self, bucket: Bucket) -> tuple[dict[str, Any], Rates | None] | None:
+    def line(self, bucket: Bucket, *, is_bill: bool) -> tuple[dict[str, Any], Rates | None] | None:
         """Return the line by column and the rates it was priced by; None where there is nothing to book.
 
         That is money which usage already explains, and units which only the bill counts. A usage bucket without a
-        price has cost None; one whose money is on the bill has cost 0. The rates' id is for the caller to fill in.
+        price has cost None; one whose money is on the bill has cost 0; one that says what it cost needs no price. The
+        rates' id is for the caller to fill in.
         """
+        if not is_bill and bucket.amount is not None:
+            return self._columns(bucket, normalise(bucket.amount), None), None
         if bucket.amount is None and bucket.charge is not None:
             return (self._columns(bucket, Decimal(0), None), None) if bucket.usage != Usage() else None
         if bucket.amount is None:

@@ -120,12 +120,12 @@ def _apply(
     if fresh:
         ids = buckets.insert(connection, [_record(held, stream, snapshot) for snapshot in fresh])
         lines = [(s.bucket, {"bucket_id": ids[s.bucket.start, s.key]}) for s in fresh]
-        ledger.insert(connection, _lines(connection, mapper, lines))
+        ledger.insert(connection, _lines(connection, stream, mapper, lines))
     if restated:
         records = [{"id": row["id"], **_record(held, stream, snapshot)} for snapshot, row in restated]
         buckets.restate(connection, records, mapper.now)
         lines = [(s.bucket, {"id": row["line_id"]}) for s, row in restated if row["line_id"] is not None]
-        ledger.replace(connection, _lines(connection, mapper, lines))
+        ledger.replace(connection, _lines(connection, stream, mapper, lines))
     if stored:
         rollups.subtract(connection, [row["line_id"] for row in stored.values() if row["line_id"] is not None])
         buckets.remove(connection, [row["id"] for row in stored.values()], mapper.now)
@@ -169,8 +169,10 @@ def _sum(first: Bucket, second: Bucket) -> Bucket:
     return replace(first, usage=first.usage + second.usage, amount=amount)
 
 
-def _lines(connection: Connection, mapper: Mapper, wanted: list[tuple[Bucket, dict[str, Any]]]) -> list[dict[str, Any]]:
-    mapped = [(mapper.line(bucket), identity) for bucket, identity in wanted]
+def _lines(
+    connection: Connection, stream: Stream, mapper: Mapper, wanted: list[tuple[Bucket, dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    mapped = [(mapper.line(bucket, is_bill=stream.is_bill), identity) for bucket, identity in wanted]
     used: dict[str, Rates] = {line[1].fingerprint(): line[1] for line, _ in mapped if line and line[1]}
     ids = ledger.rates_ids(connection, {key: rates.to_json() for key, rates in used.items()})
     names = {line[0]["model_raw"].lower(): line[0]["model"] for line, _ in mapped if line and line[0]["model_raw"]}

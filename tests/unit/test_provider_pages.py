@@ -1,0 +1,89 @@
+"""How every provider of the registry reads on from page to page, checked against its recording."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from shared.errors import MalformedResponseError
+from tests.fixtures.providers.recording import Recording, pages, planted, reply, scripted
+from tests.fixtures.providers.registered import SPLITTING, each_paged_stream, each_stream, one_page
+from tests.fixtures.providers.wire import Time, refused
+
+if TYPE_CHECKING:
+    from shared.providers.base import Provider
+
+
+@each_stream
+def test_an_empty_interval_was_read_and_an_empty_answer_was_not(name: str, stream: str) -> None:
+    recording = Recording(name)
+    *rows, _ = recording.load("contract.json")["streams"][stream]["row"]
+    body = planted(recording.first_page(stream), rows, [])
+    assert one_page(name, stream, [reply(body)]).listed is not None
+    if len(rows) == 1:  # rows that are in no interval: there is none without usage
+        return
+    body = planted(body, rows[:1], []) | recording.last(stream)
+    page = one_page(name, stream, [reply(body)])
+    assert (page.rows, page.next_cursor, page.listed) == ((), None, None)
+
+
+@pytest.mark.parametrize(("name", "stream"), SPLITTING)
+def test_an_interval_may_go_on_in_the_next_page(name: str, stream: str) -> None:
+    recording = Recording(name)
+    body = recording.first_page(stream)
+    *rows, _ = recording.load("contract.json")["streams"][stream]["row"]
+    one = planted(body, rows, body["data"][0]["results"][:1])
+    two = one | recording.last(stream)
+    transport, _ = scripted(reply(one), reply(two))
+    provider = recording.connect(transport, Time().budget())
+    which, window, _ = recording.stream(provider, stream)
+    first, second = (provider.parse(which, page.rows[0]) for page in pages(provider, which, window))
+    assert first == second
+
+
+@each_paged_stream
+@pytest.mark.parametrize("token", [None, ""])
+def test_more_without_a_token_is_refused(name: str, stream: str, token: str | None) -> None:
+    recording = Recording(name)
+    body = {
+        **recording.first_page(stream),
+        recording.paging(stream)["more"]: True,
+        recording.paging(stream)["next"]: token,
+    }
+    refused(MalformedResponseError, lambda: one_page(name, stream, [reply(body)]))
+    del body[recording.paging(stream)["next"]]
+    refused(MalformedResponseError, lambda: one_page(name, stream, [reply(body)]))
+
+
+@each_paged_stream
+def test_a_repeated_cursor_is_refused(name: str, stream: str) -> None:
+    recording = Recording(name)
+    body = recording.first_page(stream)
+    transport, requests = scripted(reply(body))
+    provider = recording.connect(transport, Time().budget())
+    cursor = body[recording.paging(stream)["next"]]
+    refused(MalformedResponseError, lambda: provider.fetch(*recording.stream(provider, stream)[:2], cursor))
+    assert requests[0].url.params[recording.paging(stream)["parameter"]] == cursor
+
+
+@each_paged_stream
+def test_the_last_page_ends_the_chain_whatever_its_token(name: str, stream: str) -> None:
+    recording = Recording(name)
+    body = {
+        **recording.first_page(stream),
+        recording.paging(stream)["more"]: False,
+        recording.paging(stream)["next"]: "leftover",
+    }
+    assert one_page(name, stream, [reply(body)]).next_cursor is None
+
+
+@each_stream
+def test_rows_outside_the_window_are_refused(name: str, stream: str) -> None:
+    recording = Recording(name)
+    transport, _ = scripted(reply(recording.first_page(stream)))
+    provider: Provider = recording.connect(transport, Time().budget())
+    which, window, _ = recording.stream(provider, stream)
+    later = replace(window, start=window.start + which.grain)
+    refused(MalformedResponseError, lambda: provider.fetch(which, later, None))
