@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from shared.providers import anthropic, openai
 
 if TYPE_CHECKING:
     from shared.providers.spec import ProviderSpec
 
-REGISTRY: dict[str, ProviderSpec] = {
-    "anthropic": anthropic.SPEC,
-    "openai": openai.SPEC,
-}
+# The files beside this one, each with its SPEC.
+_FILES = (
+    "anthropic",
+    "openai",
+)
+
+_SPECS: list[ProviderSpec] = [import_module(f"shared.providers.{file}").SPEC for file in _FILES]
+REGISTRY: dict[str, ProviderSpec] = {spec.name: spec for spec in _SPECS}
