@@ -38,7 +38,7 @@ _RESULT = schema(
         "code": {"type": "string", "enum": [_OK, *CODES, _OTHER_OWNER, _COUNTED]},
         "message": {"type": "string", "description": "One sentence on what is wrong, or whose usage it reads"},
         "advice": {"type": "string", "description": "What is needed instead; empty where there is nothing to say"},
-        "owner": {"oneOf": [schema({"id": TEXT, "name": TEXT}), {"type": "null"}]},
+        "owner": {"oneOf": [schema({"id": TEXT_OR_NULL, "name": TEXT}), {"type": "null"}]},
         "account": {**TEXT_OR_NULL, "description": "The account that was tried"},
     }
 )
@@ -113,19 +113,22 @@ def _tried(app: App, spec: ProviderSpec, key: str, options: Mapping[str, str]) -
 
 def _result(app: App, checked: Checked, row: Mapping[str, Any]) -> dict[str, Any]:
     owner, wrong = checked.owner, checked.diagnosis
-    if owner is not None and row["owner_id"] not in {None, owner.id}:
+    owner_id = None if owner is None else owner.id
+    if owner is not None and owner_id is not None and row["owner_id"] not in {None, owner_id}:
         sentence = f"The key belongs to {owner.name}, but the account holds figures of somebody else."
         wrong = Diagnosis(_OTHER_OWNER, sentence, "Give the account a key of its owner, or make another account.")
-    elif owner is not None:
-        other = app.database.run(lambda c: accounts.owned_by(c, row["provider"], owner.id, besides=row["id"]))
+    elif owner is not None and owner_id is not None:
+        other = app.database.run(lambda c: accounts.owned_by(c, row["provider"], owner_id, besides=row["id"]))
         wrong = None if other is None else Diagnosis(_COUNTED, str(twice(owner, other)))
-    said = f"The key reads the usage of {owner.name}." if owner is not None else ""
+    said = "" if owner is None else f"The key reads the usage of {owner.name}."
+    if owner is not None and owner_id is None:
+        said = f"The key works for {owner.name}."
     return {
         "success": True,
         "ok": wrong is None,
         "code": _OK if wrong is None else wrong.code,
         "message": said if wrong is None else wrong.message,
         "advice": "" if wrong is None else wrong.advice,
-        "owner": None if owner is None else {"id": owner.id, "name": owner.name},
+        "owner": None if owner is None else {"id": owner_id, "name": owner.name},
         "account": row["name"],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from shared.core.usage import PriceContext, Usage
 
@@ -70,10 +70,30 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whom a credential belongs to, as the provider identifies and calls them."""
+    """Whom a credential belongs to, as the provider identifies and calls them.
 
-    id: str
+    `id` is None where the provider does not say: nobody can then tell whether another key is of the same owner, so
+    such a provider must have nothing that could be counted twice.
+    """
+
+    id: str | None
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Prepaid money that is left in one currency, as the provider states it at the moment; below zero it is owed.
+
+    `currency` is an ISO 4217 code in capitals; `available` is what can be spent, exact, and `called` the provider's
+    word for it. `granted` is the part that was given (vouchers, promotions) and `topped_up` the part that was paid in,
+    None where the provider does not split; they need not add up to `available`.
+    """
+
+    currency: str
+    available: Decimal
+    called: str
+    granted: Decimal | None = None
+    topped_up: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +135,7 @@ class Stream:
 
 
 class Provider(Protocol):
-    """A provider's usage and billing API, bound to one credential."""
+    """A provider's usage and billing API, bound to one credential; one that knows balances only has no streams."""
 
     name: str
     streams: tuple[Stream, ...]
@@ -142,3 +162,14 @@ class Provider(Protocol):
 
     def parse(self, stream: Stream, row: Row) -> Bucket:
         """Turn a row into a bucket; pure, and never fails on a row that `fetch` returned."""
+
+
+@runtime_checkable
+class HasBalances(Protocol):
+    """A provider that says what is left of prepaid money; it is asked once per collection, after the streams."""
+
+    def balances(self) -> tuple[Balance, ...]:
+        """Return what is left, each currency at most once, none if there is no prepaid money; raises as `fetch`.
+
+        What goes out of a balance is never booked as cost: it says how long the money lasts.
+        """

@@ -111,7 +111,7 @@ def change(
         if held["archived_at"] is not None and values.get("is_default") and "credential" not in values:
             raise ConflictError(f"The account {held['name']} is archived; give it a credential again, or name another.")
         _check_name(connection, values.get("name", held["name"]), account_id)
-        if owner is not None:
+        if owner is not None and owner.id is not None:
             _check_same(held, owner)
             _check_owner(connection, held["provider"], owner, account_id)
             values["owner_id"] = owner.id
@@ -180,8 +180,10 @@ def _check_name(connection: Connection, name: str, account_id: int) -> None:
 
 
 def _check_owner(connection: Connection, provider: str, owner: Owner | None, account_id: int) -> None:
-    other = None if owner is None else accounts.owned_by(connection, provider, owner.id, besides=account_id)
-    if owner is not None and other is not None:
+    if owner is None or owner.id is None:
+        return
+    other = accounts.owned_by(connection, provider, owner.id, besides=account_id)
+    if other is not None:
         raise twice(owner, other)
 
 

@@ -109,11 +109,14 @@ class Collector:
 
     def _check_owner(self, account: Account) -> None:
         owner = self._provider.owner()
+        owner_id = owner.id
+        if owner_id is None:
+            return
         try:
-            known = self.database.run(lambda c: accounts.claim(c, account.id, owner.id))
+            known = self.database.run(lambda c: accounts.claim(c, account.id, owner_id))
         except accounts.OwnedError as error:
             raise CredentialError(str(twice(owner, error.name))) from error
-        if known != owner.id:
+        if known != owner_id:
             raise CredentialError(
                 f"This key belongs to {owner.name}, but the account {account.name} holds figures of somebody else; "
                 "use a key of theirs, or a database of its own for this one."
