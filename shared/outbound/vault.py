@@ -7,16 +7,16 @@ killed before it is noted, the request is sent again under that key, and it is t
 from __future__ import annotations
 
 import json
-import re
 import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
+
+from shared.core.retry_after import seconds_to_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,6 @@ _NO_SUCH_PATH = (404, 405)
 # What a vault has to say fits in here; the rest is not read.
 _MOST_BYTES = 64 * 2**10
 _MOST_CHARACTERS = 300
-_MAX_RETRY_AFTER = 86_400.0
 _TOO_LATE = "did not answer in time"
 
 
@@ -174,7 +173,8 @@ class Vault:
         quoted = f" ({said})" if said else ""
         if status in _RETRIED_STATUSES or status >= _SERVER_ERROR:
             error = f"{TITLE} answered with status {status}{quoted}."
-            return Sent(status, error, may_retry=True, retry_after=self._retry_after(response))
+            wait = seconds_to_wait(response.headers.get("retry-after", ""), self.now())
+            return Sent(status, error, may_retry=True, retry_after=wait)
         if response.has_redirect_location or status < 400:  # noqa: PLR2004 - the first status of a refusal
             return Sent(
                 status,
@@ -202,21 +202,6 @@ class Vault:
             said = said.replace(self.key, "[key]")
         said = "".join(character if character.isprintable() else " " for character in said)
         return " ".join(said.split())[:_MOST_CHARACTERS].rstrip(". ")
-
-    def _retry_after(self, response: httpx.Response) -> float | None:
-        """Return the seconds of a Retry-After header, None without a usable one (RFC 9110, 10.2.3)."""
-        text = response.headers.get("retry-after", "").strip()
-        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
-            seconds = float(text)  # a wait, not money
-        else:
-            try:
-                date = parsedate_to_datetime(text)
-                # The obsolete zone -0000 yields a naive datetime; HTTP dates are UTC.
-                date = date if date.tzinfo else date.replace(tzinfo=UTC)
-                seconds = (date - self.now()).total_seconds()
-            except (ValueError, OverflowError):
-                return None
-        return min(seconds, _MAX_RETRY_AFTER) if seconds > 0 else None
 
 
 def _describe(error: httpx.TransportError) -> str:

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from random import SystemRandom
 
 import httpx
 
 from shared import VERSION
+from shared.core import jsontext
+from shared.core.retry_after import seconds_to_wait
 from shared.errors import CredentialError, MalformedResponseError, ProviderError, ProviderUnavailableError
+from shared.providers.decoding import decode
 
 MAX_BYTES = 64 * 2**20
 ERROR_BYTES = 64 * 2**10
 BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 30.0
-MAX_RETRY_AFTER_SECONDS = 86_400.0
-# Postgres keeps 16,383 digits after the point; more is an attack or a mistake. OpenAI's `0E-6176` is real.
-MAX_EXPONENT = 10_000
-MAX_DIGITS = 1_000
 RETRIED_STATUSES = frozenset({408, 425, 429})
 SERVER_ERROR = 500
 
 Query = Sequence[tuple[str, str]]
 Refusal = Callable[[int, str], type[ProviderError]]
-
-# Text that Postgres cannot store: NUL, and halves of a surrogate pair. JSON can only spell them as escapes.
-_SUSPICIOUS_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +79,22 @@ class _Failure:
     cause: Exception | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Query
+    headers: Mapping[str, str]
+    refusal: Refusal
+    content: str | None = None
+
+
+def _any_refusal(_status: int, _said: str) -> type[ProviderError]:
+    return ProviderError
+
+
 class JsonClient:
-    """GET for one service over a given `httpx.Client`; every answer is JSON whose numbers are int or Decimal."""
+    """Questions to one service over a given `httpx.Client`; every answer is JSON whose numbers are int or Decimal."""
 
     def __init__(self, service: Service, http: httpx.Client, budget: Budget, max_bytes: int = MAX_BYTES) -> None:
         """Bind the client; nothing is sent.
@@ -113,7 +119,7 @@ class JsonClient:
         path: str,
         query: Query = (),
         headers: Mapping[str, str] | None = None,
-        refusal: Refusal = lambda _status, _said: ProviderError,
+        refusal: Refusal = _any_refusal,
     ) -> object:
         """Return the decoded answer of `base_url + path`, for a payload model to read.
 
@@ -127,11 +133,28 @@ class JsonClient:
             MalformedResponseError: not JSON, NaN or Infinity, absurd numbers, or more than `max_bytes`.
             ProviderError: any other refusal, and redirects, which are not followed (the key would travel along).
         """
+        return self._ask(_Request("GET", path, query, headers or {}, refusal))
+
+    def post(
+        self,
+        path: str,
+        body: object,
+        headers: Mapping[str, str] | None = None,
+        refusal: Refusal = _any_refusal,
+    ) -> object:
+        """Return the decoded answer to a JSON body (as `shared.core.jsontext` writes it), in all else as `get` does.
+
+        For questions only: what changes something at the provider must not be tried again.
+        """
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        return self._ask(_Request("POST", path, (), headers, refusal, jsontext.dumps(body)))
+
+    def _ask(self, request: _Request) -> object:
         failure = _Failure("was not asked")
         for attempt in range(1, self._budget.tries + 1):
-            outcome = self._attempt(path, query, headers or {}, refusal)
+            outcome = self._attempt(request)
             if isinstance(outcome, bytes):
-                return self._decode(outcome, path)
+                return self._decode(outcome, request.path)
             failure = outcome
             if attempt < self._budget.tries:
                 self._wait(failure, attempt)
@@ -139,23 +162,24 @@ class JsonClient:
             f"{self._service.title} {failure.what}, at the last of {self._budget.tries} tries; the next run asks again."
         ) from failure.cause
 
-    def _attempt(self, path: str, query: Query, headers: Mapping[str, str], refusal: Refusal) -> bytes | _Failure:
-        service = self._service
+    def _attempt(self, request: _Request) -> bytes | _Failure:
+        service, path = self._service, request.path
         left = self._budget.left()
         if left <= 0:
             raise self._out_of_time()
         try:
             with self._http.stream(
-                "GET",
+                request.method,
                 service.base_url + path,
-                params=list(query),
+                params=list(request.query),
+                content=request.content,
                 # gzip only: other codings may blow one chunk up past the size cap before it can be counted.
                 headers={
                     "User-Agent": f"AICostTracker/{VERSION}",
                     "Accept": "application/json",
                     "Accept-Encoding": "gzip",
                     **service.headers,
-                    **headers,
+                    **request.headers,
                 },
                 timeout=min(self._budget.timeout, left),
                 follow_redirects=False,
@@ -164,7 +188,8 @@ class JsonClient:
                 if response.is_success:
                     return self._body(response, path)
                 if status in RETRIED_STATUSES or status >= SERVER_ERROR:
-                    return _Failure(f"answered with status {status}", self._retry_after(response))
+                    asked = response.headers.get("retry-after", "")
+                    return _Failure(f"answered with status {status}", seconds_to_wait(asked, self._budget.now()))
                 said = self._said(response)
         except httpx.TransportError as exc:
             return _Failure(_describe(exc), cause=exc)
@@ -180,7 +205,7 @@ class JsonClient:
                 f"{service.title} redirects {path} elsewhere, which is not followed; "
                 f"set {service.setting} to the final address."
             )
-        raise refusal(status, said)(f"{service.title} refused {path} with status {status}{quoted}.")
+        raise request.refusal(status, said)(f"{service.title} refused {path} with status {status}{quoted}.")
 
     def _body(self, response: httpx.Response, path: str) -> bytes:
         chunks: list[bytes] = []
@@ -216,21 +241,6 @@ class JsonClient:
         message = "".join(char if char.isprintable() else " " for char in message)
         return " ".join(message.split())[:300].rstrip(". ")
 
-    def _retry_after(self, response: httpx.Response) -> float | None:
-        """Return the seconds of a Retry-After header, or None without a usable one (RFC 9110, 10.2.3)."""
-        text = response.headers.get("retry-after", "").strip()
-        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-            seconds = float(text)  # a wait, not money
-        else:
-            try:
-                date = parsedate_to_datetime(text)
-                # The obsolete zone -0000 yields a naive datetime; HTTP dates are UTC.
-                date = date if date.tzinfo else date.replace(tzinfo=UTC)
-                seconds = (date - self._budget.now()).total_seconds()
-            except (ValueError, OverflowError):
-                return None
-        return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds > 0 else None
-
     def _wait(self, failure: _Failure, attempt: int) -> None:
         left = self._budget.left()
         if failure.retry_after is None:
@@ -255,42 +265,14 @@ class JsonClient:
 
     def _decode(self, body: bytes, path: str) -> object:
         try:
-            # Decoded here, not by json: given bytes it would also take UTF-16 and halves of surrogate pairs.
-            text = body.decode("utf-8-sig")
-            answer = json.loads(text, parse_float=_number, parse_constant=_refuse_constant)
-            if _SUSPICIOUS_ESCAPE.search(text):
-                _refuse_unstorable(answer)
+            return decode(body)
         except (ValueError, ArithmeticError, RecursionError) as exc:
             raise MalformedResponseError(
                 f"{self._service.title} answered {path} with something that is not usable JSON: {exc}."
             ) from exc
-        return answer
 
 
 def _describe(exc: httpx.TransportError) -> str:
     if isinstance(exc, httpx.TimeoutException):
         return "did not answer in time"
     return "could not be reached" if isinstance(exc, httpx.ConnectError) else "broke the connection"
-
-
-def _number(text: str) -> Decimal:
-    value = Decimal(text)
-    if len(text) > MAX_DIGITS or abs(value.adjusted()) > MAX_EXPONENT:
-        raise ValueError("a number is out of range")
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
-
-
-def _refuse_unstorable(answer: object) -> None:
-    pending = [answer]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            pending += [*value.keys(), *value.values()]
-        elif isinstance(value, list):
-            pending += value
-        elif isinstance(value, str) and _UNSTORABLE.search(value):
-            raise ValueError("a text holds a character that cannot be stored")

@@ -65,6 +65,33 @@ def test_what_is_sent() -> None:
     assert request.headers["accept-encoding"] == "gzip"
 
 
+def test_a_question_with_a_body() -> None:
+    transport, requests = scripted(reply({}, 503), OK)
+    client = JsonClient(service(), httpx.Client(transport=transport), Time().budget())
+    assert client.post("/x", {"a": Decimal("0.10"), "b": ["é"]}, {"beta": "b"}) == {"ok": True}
+    for request in requests:
+        assert (request.method, str(request.url)) == ("POST", "https://provider.test/x")
+        assert request.content == b'{"a":0.10,"b":["\\u00e9"]}'
+        assert request.headers["content-type"] == "application/json"
+        assert (request.headers["x-api-key"], request.headers["beta"]) == (KEY, "b")
+        assert request.headers["user-agent"] == f"AICostTracker/{VERSION}"
+
+
+def test_a_refused_body() -> None:
+    transport, requests = scripted(reply({"error": "no such team"}, 404))
+    client = JsonClient(service(), httpx.Client(transport=transport), Time().budget())
+    picked: list[tuple[int, str]] = []
+
+    def refusal(status: int, said: str) -> type[ProviderError]:
+        picked.append((status, said))
+        return MalformedResponseError
+
+    error = refused(MalformedResponseError, lambda: client.post("/x", {}, refusal=refusal))
+    assert str(error) == "Prov refused /x with status 404 (no such team)."
+    assert picked == [(404, "no such team")]
+    assert len(requests) == 1
+
+
 def test_the_version_is_that_of_the_project() -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["version"] == VERSION
@@ -85,25 +112,8 @@ def test_backoff_is_capped() -> None:
     assert time.sleeps == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
-@pytest.mark.parametrize(
-    ("header", "slept"),
-    [
-        ("3", 3),
-        ("0.5", 0.5),
-        ("Wed, 04 Mar 2026 12:00:09 GMT", 9),
-        ("Wed, 04 Mar 2026 12:00:09 -0000", 9),
-        ("Wed, 04 Mar 2026 14:00:09 +0200", 9),
-        # Without a usable figure: the backoff.
-        ("Wed, 04 Mar 2026 11:00:00 GMT", 1),
-        ("0", 1),
-        ("-5", 1),
-        ("nan", 1),
-        ("soon", 1),
-        ("", 1),
-        ("Wed, 99 Mar 2026 12:00:09 GMT", 1),
-    ],
-)
-def test_retry_after(header: str, slept: float) -> None:
+@pytest.mark.parametrize(("header", "slept"), [("0.5", 0.5), ("Wed, 04 Mar 2026 12:00:09 GMT", 9), ("soon", 1)])
+def test_retry_after_or_else_the_backoff(header: str, slept: float) -> None:
     time = Time()
     get(reply({}, 429, {"retry-after": header}), OK, time=time)
     assert time.sleeps == [slept]
@@ -229,42 +239,11 @@ def test_nothing_that_prints_shows_the_key() -> None:
     assert KEY not in f"{client!r} {service()!r} {service()}"
 
 
-def test_numbers_keep_their_digits() -> None:
-    answered = body(b'{"a": 0.12345678901234567890123, "b": 12, "c": 0E-6176, "d": 1e2, "e": -0.0}')
-    assert answered == {
-        "a": Decimal("0.12345678901234567890123"),
-        "b": 12,
-        "c": Decimal("0E-6176"),
-        "d": Decimal("1e2"),
-        "e": Decimal("-0.0"),
-    }
-    assert [type(value) for value in answered.values()] == [Decimal, int, Decimal, Decimal, Decimal]
-
-
-def test_texts_that_can_be_stored_pass() -> None:
-    assert body(b'\xef\xbb\xbf["\\ud83d\\ude00", "\\\\u0000", "\\ud7ff"]') == ["\U0001f600", "\\u0000", "\ud7ff"]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b'["\\u0000"]',
-        b'[{"\\u0000": 1}]',
-        b'["\\ud83d"]',
-        b'[[["\\uDe00"]]]',
-        b'["\xed\xa0\x80"]',
-        b"[1e99999]",
-        b"[1e-99999]",
-        b"[1e99999999999999999999]",
-        b"[0." + b"1" * 2_000 + b"]",
-        b"[Infinity]",
-        b"[-Infinity]",
-        b"\xff",
-    ],
-)
-def test_what_cannot_be_stored_is_refused(content: bytes) -> None:
-    error = refused(MalformedResponseError, lambda: body(content))
-    assert len(str(error)) < 200
+def test_what_cannot_be_stored_is_refused() -> None:
+    error = refused(MalformedResponseError, lambda: body(b'["\\u0000"]'))
+    assert str(error) == (
+        "Prov answered /x with something that is not usable JSON: a text holds a character that cannot be stored."
+    )
 
 
 def test_compression_is_undone_and_counted() -> None:

