@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from cost_tracker.imports.decoding import loads
 from cost_tracker.imports.folders import project_of
 from cost_tracker.imports.times import utc
-from cost_tracker.imports.units import COPY, DIRECT, NESTED, SIDE, Unit, digest, rows_of, short
+from cost_tracker.imports.units import COPY, DIRECT, NESTED, SIDE, Unit, rows_of
+from shared.core.event_ids import digest, short
 
 if TYPE_CHECKING:
     from cost_tracker.imports.units import Reading, Terms

@@ -13,8 +13,9 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cost_tracker.imports.units import Reading, digest, single
+from cost_tracker.imports.units import Reading, single
 from shared.core import jsontext
+from shared.core.event_ids import digest
 from shared.core.sessions import openclaw_type
 from shared.errors import CostTrackerError
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cost_tracker.imports.amounts import whole
 from cost_tracker.imports.tables import is_table, names_in, rows_in
 from cost_tracker.imports.times import utc
-from cost_tracker.imports.units import DIRECT, Reading, Unit, digest
+from cost_tracker.imports.units import DIRECT, Reading, Unit
 from shared.core import jsontext
+from shared.core.amounts import whole
+from shared.core.event_ids import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from cost_tracker.client import ApiError, UnreachableError
 from cost_tracker.imports.dedupe import Winner
-from cost_tracker.imports.units import digest
 from shared.core import jsontext
+from shared.core.event_ids import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from cost_tracker.imports.amounts import amount, whole
 from cost_tracker.imports.decoding import loads
 from cost_tracker.imports.tables import is_table, names_in, rows_in
 from cost_tracker.imports.times import is_local, utc
-from cost_tracker.imports.units import Reading, digest, short, single
+from cost_tracker.imports.units import Reading, single
+from shared.core.amounts import amount, whole
 from shared.core.event_fields import COUNTS, WORDS
+from shared.core.event_ids import digest, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from shared.core.event_ids import digest
 from shared.core.naming import provider_id
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ REPLAYED = "replayed"  # a side chain that repeats its parent under a new reques
 WRAPPED = "nested"  # the same response inside of a progress line
 KNOWN = "imported before"
 
-_LONGEST_ID = 200
 _NUL = b"\\u0000"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -110,16 +109,6 @@ class Reading:
     def drop(self, reason: str, count: int = 1) -> None:
         """Count copies."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count
-
-
-def digest(text: str, size: int = 16) -> bytes:
-    """Return a hash of an id; empty for the empty text."""
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest() if text else b""
-
-
-def short(text: str) -> str:
-    """Return an id that fits into an event id: itself, or where it is long its beginning and its hash."""
-    return text if len(text) <= _LONGEST_ID else f"{text[: _LONGEST_ID // 2]}-{digest(text).hex()}"
 
 
 def rows_of(rows: Iterable[Mapping[str, object]]) -> bytes:

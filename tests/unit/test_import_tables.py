@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cost_tracker.imports.amounts import amount, whole
 from cost_tracker.imports.times import is_local, utc
 from cost_tracker.imports.units import Terms
+from shared.core.amounts import amount, whole
 from tests.fixtures.imported import read, rows
 
 SECRET = "the text of a prompt"
@@ -40,13 +40,14 @@ def test_litellm_counts_cached_tokens_once(tmp_path: Path) -> None:
                     spend(request_id="c", cache_hit="True", spend=0),
                     spend(request_id="d", status="failure", spend=0),
                     spend(request_id="e", prompt_tokens=-4),
+                    spend(request_id="f", user="ana@example.com", end_user="customer-7"),
                 ],
                 "total": 5,
             }
         )
     )
     reading = read(path, "litellm")
-    second, cached, first = rows(reading.units)
+    second, cached, first, customer = rows(reading.units)
     assert first == {
         "event_id": "litellm:chatcmpl-1", "model": "gpt-5.5-2026-04-23", "provider": "openai", "tokens_in": 600,
         "tokens_out": 200, "cache_read_tokens": 400, "cache_write_tokens": 0, "cache_write_1h_tokens": 0,
@@ -55,7 +56,7 @@ def test_litellm_counts_cached_tokens_once(tmp_path: Path) -> None:
         "recorded_at": "2026-11-20T10:00:00.000Z",
     }  # fmt: skip
     assert (second["tokens_in"], second["cache_read_tokens"], second["cache_write_tokens"]) == (200, 300, 500)
-    assert (cached["tokens_in"], cached["cost"]) == (0, "0")
+    assert (cached["tokens_in"], cached["cost"], customer["user"]) == (0, "0", "customer-7")
     assert (reading.skipped, sum(reading.refused.values())) == ({"failed": 1}, 1)
     assert SECRET not in repr(reading)
 
