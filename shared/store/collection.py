@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shared.core.windows import Reads
 from shared.errors import SupersededError
 
 if TYPE_CHECKING:
@@ -30,11 +31,18 @@ class Checkpoint:
     all_read: bool
     listed_start: datetime | None
     listed_end: datetime | None
+    weekly_read_at: datetime | None = None
+    monthly_read_at: datetime | None = None
+
+    @property
+    def reads(self) -> Reads:
+        """How far it was read, and when further back than usual."""
+        return Reads(self.watermark, self.weekly_read_at, self.monthly_read_at)
 
 
 _COLUMNS = (
     "account_id, stream, watermark, fence, window_start, window_end, fetched_at, next_cursor, pages, all_read, "
-    "listed_start, listed_end"
+    "listed_start, listed_end, weekly_read_at, monthly_read_at"
 )
 _NOTHING_READ = "next_cursor = NULL, pages = 0, all_read = false, listed_start = NULL, listed_end = NULL"
 
@@ -135,15 +143,16 @@ def staged(connection: Connection, held: Checkpoint) -> Generator[dict[str, Any]
         )
 
 
-def finish(connection: Connection, held: Checkpoint, watermark: datetime | None) -> Checkpoint:
-    """Close the window; the watermark moves forward or stays."""
+def finish(connection: Connection, held: Checkpoint, reads: Reads) -> Checkpoint:
+    """Close the window; the watermark and the deeper reads move forward or stay."""
     _drop_pages(connection, held)
     return _update(
         connection,
         held,
         "watermark = greatest(watermark, %(watermark)s), window_start = NULL, window_end = NULL, fetched_at = NULL, "
-        f"{_NOTHING_READ}",
-        {"watermark": watermark},
+        "weekly_read_at = greatest(weekly_read_at, %(weekly)s), "
+        f"monthly_read_at = greatest(monthly_read_at, %(monthly)s), {_NOTHING_READ}",
+        {"watermark": reads.until, "weekly": reads.weekly, "monthly": reads.monthly},
     )
 
 

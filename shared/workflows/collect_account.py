@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import crash, jsontext
-from shared.core.windows import fetch_window, floor, next_watermark, oldest
+from shared.core.windows import Reads, Why, floor, next_watermark, oldest, reads_after, trailing_window
 from shared.errors import (
     CredentialError,
     CursorRefusedError,
@@ -145,11 +145,11 @@ class Collector:
     def _stream(self, account: Account, stream: Stream, mapper: Mapper, report: AccountReport) -> None:
         held = self.database.run(lambda c: collection.take_over(c, account.id, stream.name))
         if held.fetched_at is not None and self.plan.now - held.fetched_at < _CHECKPOINT_LIFE:
-            held = self._window(held, stream, mapper, report)
+            held = self._window(held, stream, mapper, report, Why.CONTINUED)
             # The window that was just completed from its checkpoint may already be all that was asked for.
             if self.plan.start is None and held.watermark is not None and held.watermark >= self.plan.now:
                 return
-        start, end = fetch_window(self.plan, stream.grain, held.watermark)
+        start, end, why = trailing_window(self.plan, stream.grain, held.reads)
         if stream.is_bill:
             # Bills trail: a span without any complete day is refused, so a few are always asked for.
             start = min(start, floor(self.plan.now - self.plan.lookback, stream.grain))
@@ -158,10 +158,10 @@ class Collector:
         if start >= end:
             return
         held = self.database.run(lambda c: collection.open_window(c, held, start, end, self.plan.now))
-        self._window(held, stream, mapper, report)
+        self._window(held, stream, mapper, report, why)
 
-    def _window(self, held: Checkpoint, stream: Stream, mapper: Mapper, report: AccountReport) -> Checkpoint:
-        result = StreamReport(stream.name, held.window_start, held.window_end)
+    def _window(self, held: Checkpoint, stream: Stream, mapper: Mapper, report: AccountReport, why: Why) -> Checkpoint:
+        result = StreamReport(stream.name, held.window_start, held.window_end, why)
         report.streams.append(result)
         try:
             try:
@@ -173,7 +173,7 @@ class Collector:
             raise  # its pages are good; the next run reads on
         except ProviderError:
             # What this window's pages said cannot be trusted, or cannot be had; the next run begins it anew.
-            self.database.run(lambda c: collection.finish(c, held, None))
+            self.database.run(lambda c: collection.finish(c, held, held.reads))
             raise
         self._check_time()
         result.changes, held = self._merge(held, stream, mapper)
@@ -211,18 +211,19 @@ class Collector:
 
     def _merge(self, held: Checkpoint, stream: Stream, mapper: Mapper) -> tuple[Changes, Checkpoint]:
         if held.listed_end is None:  # a bill without any interval yet, or a report that the account does not have
-            return Changes(), self.database.run(lambda c: collection.finish(c, held, None))
+            return Changes(), self.database.run(lambda c: collection.finish(c, held, self._reads(held, stream)))
         window = _opened(held).start, held.listed_end
         fetched_at = held.fetched_at or self.plan.now
-        watermark = next_watermark(self.plan, window, fetched_at, held.watermark, _oldest(stream, fetched_at))
+        until = next_watermark(self.plan, window, fetched_at, held.watermark, _oldest(stream, fetched_at))
+        reads = replace(self._reads(held, stream), until=until)
         # Events are explained by all reports of usage together, so the last one says how far they were read.
-        last = [one for one in self._provider.streams if not one.is_bill][-1:]
+        last = [one for one in self._provider.streams if one.is_usage][-1:]
         covers = last == [stream] and not self.refused
         # A COMMIT whose answer was lost is tried again and finds the window closed: the first try's word stands.
         done: list[Changes] = []
 
         def attempt(connection: Connection) -> Checkpoint:
-            changes, closed = merge(connection, self._provider, stream, held, mapper, watermark, covers=covers)
+            changes, closed = merge(connection, self._provider, stream, held, mapper, reads, covers=covers)
             if changes is not None:
                 done.append(changes)
             return closed
@@ -249,6 +250,11 @@ def _goes_back(page: Page, held: Checkpoint, stream: Stream) -> bool:
         return page.listed[0] < held.listed_end
     return min(page.listed[1], held.listed_end) - max(page.listed[0], held.listed_start) > stream.grain
 
+
+    def _reads(self, held: Checkpoint, stream: Stream) -> Reads:
+        window, fetched_at = _opened(held), held.fetched_at or self.plan.now
+        since = _oldest(stream, fetched_at)
+        return reads_after(self.plan, (window.start, window.end), fetched_at, held.reads, since)
 
 def _oldest(stream: Stream, now: datetime) -> datetime:
     return oldest(now, stream.grain, stream.history, stream.earliest)

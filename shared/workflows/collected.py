@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from shared.core.windows import Why
 from shared.workflows.merge import Changes
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ class Source:
 
 @dataclass(slots=True)
 class StreamReport:
-    """What happened to one stream: pages read in this run, the window, and what it changed."""
+    """What happened to one stream: pages read in this run, the window and why that one, and what it changed."""
 
     stream: str
     window_start: datetime | None = None
     window_end: datetime | None = None
+    why: Why = Why.TRAILING
     pages: int = 0
     changes: Changes = field(default_factory=Changes)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from shared.core.pricing import Rates
+    from shared.core.windows import Reads
     from shared.store.collection import Checkpoint
     from shared.store.database import Connection
     from shared.workflows.lines import Mapper
@@ -64,7 +65,7 @@ def merge(
     stream: Stream,
     held: Checkpoint,
     mapper: Mapper,
-    watermark: datetime | None,
+    reads: Reads,
     *,
     covers: bool = True,
 ) -> tuple[Changes | None, Checkpoint]:
@@ -72,8 +73,8 @@ def merge(
 
     Every page of the window was read: a stored bucket that no page mentions is gone at the provider too, as long as
     it lies in the span that the pages listed. `covers` says that with this window the account's reports were all read
-    for its span. Returns what changed and the closed checkpoint; what changed is None where the window is closed
-    already.
+    for its span; `reads` is how far the stream was read then. Returns what changed and the closed checkpoint; what
+    changed is None where the window is closed already.
     """
     now = collection.lock(connection, held)
     if now.window_start is None or held.listed_start is None or held.listed_end is None:
@@ -85,9 +86,9 @@ def merge(
         for batch in _batches(provider, stream, rows, held.listed_start, held.listed_end):
             touched |= _apply(connection, stream, held, mapper, batch, changes)
             crash.at("merge:buckets")
-    if held.fetched_at is not None and not stream.is_bill:
+    if held.fetched_at is not None and stream.is_usage:
         window = (now.window_start, held.listed_end) if covers else _NO_TIME
-        counted = [one.name for one in provider.streams if not one.is_bill]
+        counted = [one.name for one in provider.streams if one.is_usage]
         first = buckets.first(connection, held.account_id, counted, *window)
         before, after = accounts.extend_coverage(
             connection, held.account_id, window, first, held.fetched_at - stream.lag
@@ -95,7 +96,7 @@ def merge(
         crash.at("merge:coverage")
         attribute.after_collection(connection, held.account_id, touched, before, after)
         crash.at("merge:balanced")
-    closed = collection.finish(connection, held, watermark)
+    closed = collection.finish(connection, held, reads)
     crash.at("merge:closed")
     return changes, closed
 
@@ -161,7 +162,8 @@ def _snapshots(provider: Provider, stream: Stream, rows: list[Row]) -> Iterator[
         known, raws = combined.get(key, (None, []))
         combined[key] = (bucket if known is None else _sum(known, bucket), [*raws, row.raw])
     for key, (bucket, raws) in combined.items():
-        yield _Snapshot(key, _digest(_content(bucket)), bucket, raws[0] if len(raws) == 1 else {"rows": raws})
+        content = sorted(map(_digest, raws)) if stream.is_remark else _content(bucket)
+        yield _Snapshot(key, _digest(content), bucket, raws[0] if len(raws) == 1 else {"rows": raws})
 
 
 def _sum(first: Bucket, second: Bucket) -> Bucket:
@@ -172,6 +174,8 @@ def _sum(first: Bucket, second: Bucket) -> Bucket:
 def _lines(
     connection: Connection, stream: Stream, mapper: Mapper, wanted: list[tuple[Bucket, dict[str, Any]]]
 ) -> list[dict[str, Any]]:
+    if stream.is_remark:
+        return []
     mapped = [(mapper.line(bucket, is_bill=stream.is_bill), identity) for bucket, identity in wanted]
     used: dict[str, Rates] = {line[1].fingerprint(): line[1] for line, _ in mapped if line and line[1]}
     ids = ledger.rates_ids(connection, {key: rates.to_json() for key, rates in used.items()})
