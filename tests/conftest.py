@@ -21,13 +21,22 @@ pytest.register_assert_rewrite("tests.machine.checks", "tests.machine.world")
 
 _HOME = "COST_TRACKER_TEST_HOME"
 _TEMPLATE = "tracker_template"
+# A file system in memory, where there is one with room: making and dropping a database takes a tenth of the time.
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
+_ROOM = 6 * 2**30
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The process that starts the workers names the server's home; workers inherit it.
+    # The process that starts the workers names the server's home; workers inherit it, and what is temporary with it.
     if not hasattr(config, "workerinput"):
-        os.environ[_HOME] = tempfile.mkdtemp(prefix="tracker-tests-")
+        os.environ[_HOME] = tempfile.mkdtemp(prefix="tracker-tests-", dir=_MEMORY if _has_room(_MEMORY) else None)
         Path(os.environ[_HOME]).chmod(0o755)
+        os.environ["TMPDIR"] = os.environ[_HOME]
+        tempfile.tempdir = None
+
+
+def _has_room(folder: Path) -> bool:
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
