@@ -232,6 +232,11 @@ class Collector:
         crash.at("merge:answered")
         return done[-1], closed
 
+    def _reads(self, held: Checkpoint, stream: Stream) -> Reads:
+        window, fetched_at = _opened(held), held.fetched_at or self.plan.now
+        since = _oldest(stream, fetched_at)
+        return reads_after(self.plan, (window.start, window.end), fetched_at, held.reads, since)
+
     def _reopen(self, held: Checkpoint) -> Checkpoint:
         window = _opened(held)
         fetched_at = held.fetched_at or self.plan.now
@@ -250,11 +255,6 @@ def _goes_back(page: Page, held: Checkpoint, stream: Stream) -> bool:
         return page.listed[0] < held.listed_end
     return min(page.listed[1], held.listed_end) - max(page.listed[0], held.listed_start) > stream.grain
 
-
-    def _reads(self, held: Checkpoint, stream: Stream) -> Reads:
-        window, fetched_at = _opened(held), held.fetched_at or self.plan.now
-        since = _oldest(stream, fetched_at)
-        return reads_after(self.plan, (window.start, window.end), fetched_at, held.reads, since)
 
 def _oldest(stream: Stream, now: datetime) -> datetime:
     return oldest(now, stream.grain, stream.history, stream.earliest)
