@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +15,12 @@ import httpx
 from shared import VERSION
 from shared.core import jsontext
 from shared.core.retry_after import seconds_to_wait
-from shared.errors import CredentialError, MalformedResponseError, ProviderError, ProviderUnavailableError
+from shared.errors import CredentialError, MalformedResponseError, ProviderError
 from shared.providers.decoding import decode
+from shared.providers.patience import Failure, is_passing, persist, read_body, unreached
 
 MAX_BYTES = 64 * 2**20
 ERROR_BYTES = 64 * 2**10
-BACKOFF_SECONDS = 1.0
-MAX_BACKOFF_SECONDS = 30.0
-RETRIED_STATUSES = frozenset({408, 425, 429})
-SERVER_ERROR = 500
 
 Query = Sequence[tuple[str, str]]
 Refusal = Callable[[int, str], type[ProviderError]]
@@ -71,15 +69,6 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class _Failure:
-    """A try that may be repeated: what happened, and what the provider or the socket said about it."""
-
-    what: str
-    retry_after: float | None = None
-    cause: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Request:
     method: str
     path: str
@@ -123,12 +112,13 @@ class JsonClient:
     ) -> object:
         """Return the decoded answer of `base_url + path`, for a payload model to read.
 
-        429, 408, 425, 5xx (529 too), timeouts and broken connections are tried again, `budget.tries` times in all:
-        after the Retry-After the provider asks for, else after a random part of an exponentially growing delay.
+        429, 408, 425, 5xx (529 too), timeouts, broken connections and a 403 that is a limit are tried again,
+        `budget.tries` times in all: after the wait that the provider asks for, else after a random part of an
+        exponentially growing delay.
         `refusal(status, message)` picks the error class of any other 4xx.
 
         Raises:
-            CredentialError: 401 or 403, after one call.
+            CredentialError: 401, or 403 that is no limit, after one call.
             ProviderUnavailableError: still failing after the tries, or no time left.
             MalformedResponseError: not JSON, NaN or Infinity, absurd numbers, or more than `max_bytes`.
             ProviderError: any other refusal, and redirects, which are not followed (the key would travel along).
@@ -150,23 +140,11 @@ class JsonClient:
         return self._ask(_Request("POST", path, (), headers, refusal, jsontext.dumps(body)))
 
     def _ask(self, request: _Request) -> object:
-        failure = _Failure("was not asked")
-        for attempt in range(1, self._budget.tries + 1):
-            outcome = self._attempt(request)
-            if isinstance(outcome, bytes):
-                return self._decode(outcome, request.path)
-            failure = outcome
-            if attempt < self._budget.tries:
-                self._wait(failure, attempt)
-        raise ProviderUnavailableError(
-            f"{self._service.title} {failure.what}, at the last of {self._budget.tries} tries; the next run asks again."
-        ) from failure.cause
+        body = persist(self._service.title, self._budget, lambda: self._attempt(request))
+        return self._decode(body, request.path)
 
-    def _attempt(self, request: _Request) -> bytes | _Failure:
+    def _attempt(self, request: _Request) -> bytes | Failure:
         service, path = self._service, request.path
-        left = self._budget.left()
-        if left <= 0:
-            raise self._out_of_time()
         try:
             with self._http.stream(
                 request.method,
@@ -181,18 +159,17 @@ class JsonClient:
                     **service.headers,
                     **request.headers,
                 },
-                timeout=min(self._budget.timeout, left),
+                timeout=min(self._budget.timeout, self._budget.left()),
                 follow_redirects=False,
             ) as response:
                 status = response.status_code
                 if response.is_success:
-                    return self._body(response, path)
-                if status in RETRIED_STATUSES or status >= SERVER_ERROR:
-                    asked = response.headers.get("retry-after", "")
-                    return _Failure(f"answered with status {status}", seconds_to_wait(asked, self._budget.now()))
+                    return read_body(response, service.title, path, self._max_bytes, self._budget)
+                if is_passing(status) or _is_limit(response):
+                    return Failure(f"answered with status {status}", _asked_wait(response, self._budget.now()))
                 said = self._said(response)
         except httpx.TransportError as exc:
-            return _Failure(_describe(exc), cause=exc)
+            return unreached(exc)
         except httpx.DecodingError as exc:
             raise MalformedResponseError(f"{service.title} answered {path} with broken compression.") from exc
         quoted = f" ({said})" if said else ""
@@ -206,20 +183,6 @@ class JsonClient:
                 f"set {service.setting} to the final address."
             )
         raise request.refusal(status, said)(f"{service.title} refused {path} with status {status}{quoted}.")
-
-    def _body(self, response: httpx.Response, path: str) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > self._max_bytes:
-                raise MalformedResponseError(
-                    f"{self._service.title} answered {path} with more than {self._max_bytes} bytes."
-                )
-            if self._budget.left() <= 0:
-                raise self._out_of_time()
-            chunks.append(chunk)
-        return b"".join(chunks)
 
     def _said(self, response: httpx.Response) -> str:
         """Return the provider's own message, short and without the key; empty if there is none to be had."""
@@ -241,28 +204,6 @@ class JsonClient:
         message = "".join(char if char.isprintable() else " " for char in message)
         return " ".join(message.split())[:300].rstrip(". ")
 
-    def _wait(self, failure: _Failure, attempt: int) -> None:
-        left = self._budget.left()
-        if failure.retry_after is None:
-            delay = self._budget.random() * min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2 ** (attempt - 1))
-            if delay >= left:
-                raise ProviderUnavailableError(
-                    f"{self._service.title} {failure.what} and no time is left to try again; the next run asks again."
-                ) from failure.cause
-        else:
-            delay = failure.retry_after
-            if delay >= left:
-                raise ProviderUnavailableError(
-                    f"{self._service.title} {failure.what} and asks to wait {delay:.0f} seconds, more than the "
-                    f"{max(left, 0):.0f} that this run has left; the next run asks again."
-                )
-        self._budget.sleep(delay)
-
-    def _out_of_time(self) -> ProviderUnavailableError:
-        return ProviderUnavailableError(
-            f"The time for asking {self._service.title} is used up; the next run asks again."
-        )
-
     def _decode(self, body: bytes, path: str) -> object:
         try:
             return decode(body)
@@ -272,7 +213,16 @@ class JsonClient:
             ) from exc
 
 
-def _describe(exc: httpx.TransportError) -> str:
-    if isinstance(exc, httpx.TimeoutException):
-        return "did not answer in time"
-    return "could not be reached" if isinstance(exc, httpx.ConnectError) else "broke the connection"
+def _is_limit(response: httpx.Response) -> bool:
+    """Tell whether a 403 says "later" rather than "never", as GitHub's may."""
+    spent = response.headers.get("x-ratelimit-remaining") == "0"
+    return response.status_code == httpx.codes.FORBIDDEN and (spent or "retry-after" in response.headers)
+
+
+def _asked_wait(response: httpx.Response, now: datetime) -> float | None:
+    """Return the seconds until the provider wants to be asked again, by Retry-After or else by GitHub's headers."""
+    wait = seconds_to_wait(response.headers.get("retry-after", ""), now)
+    reset = response.headers.get("x-ratelimit-reset", "")
+    if wait is None and _is_limit(response) and re.fullmatch("[0-9]{1,12}", reset):
+        return seconds_to_wait(f"{max(int(reset) - int(now.timestamp()), 0)}", now)
+    return wait
