@@ -121,6 +121,8 @@ class Stream:
     time is nonsense; `may_be_absent` that not every account has this report, which is then no failure.
     `is_final_only` says that it has no interval that is still running, so none is asked for; `history` how far back the
     provider answers, `earliest` since when there is anything: windows begin no earlier.
+    `is_feed` says that its rows are single requests, mostly to other providers, which become events (see `HasEvents`)
+    and never buckets: who sold them says what they cost.
     """
 
     name: str
@@ -130,8 +132,15 @@ class Stream:
     splits_buckets: bool = False
     may_be_absent: bool = False
     is_final_only: bool = False
+    is_remark: bool = False
+    is_feed: bool = False
     history: timedelta | None = None
     earliest: datetime | None = None
+
+    @property
+    def is_usage(self) -> bool:
+        """Return whether its buckets are what was used."""
+        return not (self.is_bill or self.is_remark or self.is_feed)
 
 
 class Provider(Protocol):
@@ -172,4 +181,16 @@ class HasBalances(Protocol):
         """Return what is left, each currency at most once, none if there is no prepaid money; raises as `fetch`.
 
         What goes out of a balance is never booked as cost: it says how long the money lasts.
+        """
+
+
+@runtime_checkable
+class HasEvents(Protocol):
+    """A provider with streams that are feeds: `parse` is never asked for their rows, `event` is."""
+
+    def event(self, stream: Stream, row: Row) -> dict[str, Any] | None:
+        """Return a row as `POST /api/usage` takes it, always under the same `event_id`; None if it is no usage.
+
+        Raises:
+            ValueError: this row cannot be understood, which the others are not held up for; the message says why.
         """
