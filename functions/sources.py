@@ -69,6 +69,12 @@ def polled(app: App, everyone: Iterable[Account]) -> list[Account]:
     return [account for account in everyone if account.has_credential or account.name in names]
 
 
+def is_awaited(account: Account) -> bool:
+    """Return whether reports of an account are still to come; events and balances alone are never complete."""
+    spec = REGISTRY.get(account.provider)
+    return account.is_reported and account.is_open and (spec is None or spec.has_reports)
+
+
 def sources(app: App, seconds: float, provider: str | None = None, account: str | None = None) -> list[Source]:
     """Return every polled account, or those of a provider or of a name, each bound to a budget of `seconds` of its own.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from functions import sources
+from functions.api import balances
 from functions.api.errors import nearest, refuse_unknown
 from functions.api.schemas import FLAG, INSTANT, INSTANT_OR_NULL, INTEGER, MONEY_OR_NULL, TEXT, TEXT_OR_NULL, schema
 from shared.core.conventions import EventError
@@ -50,6 +52,7 @@ ACCOUNT = schema(
         "collected_at": {**INSTANT_OR_NULL, "description": "The last collection that went well"},
         "lag_seconds": {**_SECONDS_OR_NULL, "description": "How far complete_until is behind now; null if not polled"},
         "usual_lag_seconds": {**_SECONDS_OR_NULL, "description": "The median after the latest collections"},
+        **balances.SHAPES,
         "archived_at": INSTANT_OR_NULL,
         "created_at": INSTANT,
     }
@@ -69,11 +72,24 @@ _LONGEST_CREDENTIAL = 3000
 
 
 def shown(
-    app: App, rows: Sequence[Mapping[str, Any]], everyone: Sequence[Account], now: datetime
+    app: App,
+    rows: Sequence[Mapping[str, Any]],
+    everyone: Sequence[Account],
+    now: datetime,
+    prepaid: Mapping[int, dict[str, Any]] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """Return accounts (`store.account_settings.everyone`) in the shape of the contract."""
+    """Return accounts (`store.account_settings.everyone`) in the shape of the contract.
+
+    `prepaid` is what `balances.read` found of them.
+    """
     given, chosen = sources.given(app), defaults(everyone)
-    return [_shown(row, given.get(row["name"]), chosen.get(row["provider"]) == row["id"], now) for row in rows]
+    return [
+        {
+            **_shown(row, given.get(row["name"]), chosen.get(row["provider"]) == row["id"], now),
+            **prepaid.get(row["id"], {}),
+        }
+        for row in rows
+    ]
 
 
 def _shown(row: Mapping[str, Any], given: sources.Given | None, is_default: bool, now: datetime) -> dict[str, Any]:  # noqa: FBT001 - private
@@ -100,6 +116,8 @@ def _shown(row: Mapping[str, Any], given: sources.Given | None, is_default: bool
         "collected_at": row["collected_at"],
         "lag_seconds": None if complete is None else max(int((now - complete).total_seconds()), 0),
         "usual_lag_seconds": row["usual_lag_seconds"] if is_polled else None,
+        "balance": [],
+        "runway": [],
         "archived_at": row["archived_at"],
         "created_at": row["created_at"],
     }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from functions import sources
 from functions.api import account_schemas as fields
-from functions.api import report_schemas
+from functions.api import balances, report_schemas
 from functions.api.account_checks import trusted
 from functions.api.account_schemas import ACCOUNT, CHANGES, FIELDS
 from functions.api.errors import refuse_unknown
@@ -58,7 +58,7 @@ def list_accounts(request: Request, app: App) -> Result:
     def read(connection: Connection) -> list[dict[str, Any]]:
         sources.ensure_given(app, connection)
         rows = account_settings.everyone(connection)
-        return fields.shown(app, rows, accounts.everyone(connection), request.now)
+        return fields.shown(app, rows, accounts.everyone(connection), request.now, balances.read(connection))
 
     data = app.database.run(read)
     return {"success": True, "data": data, "count": len(data)}
@@ -187,7 +187,8 @@ def _one(request: Request, app: App, account_id: int) -> dict[str, Any]:
         row = account_settings.get(connection, account_id)
         if row is None:
             raise no_account(account_id)
-        return fields.shown(app, [row], accounts.everyone(connection), request.now)[0]
+        prepaid = balances.read(connection, account_id)
+        return fields.shown(app, [row], accounts.everyone(connection), request.now, prepaid)[0]
 
     return app.database.run(read)
 

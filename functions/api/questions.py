@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from functions import sources
 from functions.api.errors import nearest
 from functions.api.parameters import FILTERS
 from shared.core.naming import provider_id
@@ -50,13 +51,12 @@ class Question:
             return found.get(value, NO_ACCOUNT)
         return reports.UNASSIGNED if value is None else str(value)
 
-    def coverage(self, totals: Totals, sources: Sequence[str]) -> dict[str, Any]:
-        """Return the coverage block of a report over these totals."""
+    def coverage(self, totals: Totals, seen: Sequence[str]) -> dict[str, Any]:
+        """Return the coverage block of a report over these totals, whose lines have the sources `seen`."""
         return coverage(
             totals,
-            sources,
-            # Of an archived account nothing more is to come, and events alone are never reported.
-            [one.complete_until for one in self.accounts if one.is_reported and one.is_open],
+            seen,
+            [one.complete_until for one in self.accounts if sources.is_awaited(one)],
             is_demo=self.is_demo,
         )
 

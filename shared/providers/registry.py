@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 _FILES = (
     "anthropic",
     "openai",
+    "moonshotai",
+    "deepseek",
 )
 
 _SPECS: list[ProviderSpec] = [import_module(f"shared.providers.{file}").SPEC for file in _FILES]

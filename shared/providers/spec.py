@@ -55,6 +55,7 @@ class ProviderSpec:
     `make(key, base_url, http, budget, **options)` builds it without sending anything; `key_settings` are tried in
     order; `key_needed` is the sentence for a reader whose key is missing or refused, `wrong_keys` are kinds that people
     take for it. `options` are those of a stored account, all but `base_url` handed to `make` by name.
+    `has_reports` is False where only balances are told, so that nothing is ever complete or late.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ProviderSpec:
     key_needed: str
     wrong_keys: tuple[WrongKey, ...] = ()
     options: tuple[Option, ...] = ()
+    has_reports: bool = True
 
     @property
     def base_url_setting(self) -> str:

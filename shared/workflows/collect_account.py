@@ -17,8 +17,8 @@ from shared.errors import (
     ProviderUnavailableError,
     SupersededError,
 )
-from shared.providers.base import Window
-from shared.store import accounts, collection, projects
+from shared.providers.base import HasBalances, Window
+from shared.store import accounts, balances, collection, projects
 from shared.workflows.accounts import twice
 from shared.workflows.collected import AccountReport, Progress, StreamReport
 from shared.workflows.lines import Mapper
@@ -77,6 +77,7 @@ class Collector:
             self._check_owner(account)
             mapper = self._mapper(account)
             self._streams(account, mapper, report)
+            self._balances(account, report)
         except (_OutOfTimeError, SupersededError) as stop:
             report.status, report.is_cut = "partial", isinstance(stop, _OutOfTimeError)
             report.error = str(stop) or "Out of time: the pages read are kept and the next run continues from them."
@@ -141,6 +142,24 @@ class Collector:
                 self.refused.append(error)
         if self.refused:
             raise self.refused[0]
+
+    def _balances(self, account: Account, report: AccountReport) -> None:
+        """Ask what is left of prepaid money. Reports that were read stay what they are if that cannot be had."""
+        if not isinstance(self._provider, HasBalances):
+            return
+        self._check_time()
+        try:
+            report.balances = self._provider.balances()
+        except ProviderError as error:
+            if not self._provider.streams:
+                raise
+            report.status, report.error = "partial", f"The reports were read, the balance was not: {error}"
+            return
+        seen = [
+            balances.Seen(one.currency, one.available, one.called, one.granted, one.topped_up)
+            for one in report.balances
+        ]
+        self.database.run(lambda c: balances.save(c, account.id, self.plan.now, seen))
 
     def _stream(self, account: Account, stream: Stream, mapper: Mapper, report: AccountReport) -> None:
         held = self.database.run(lambda c: collection.take_over(c, account.id, stream.name))

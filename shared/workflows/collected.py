@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from shared.providers.base import Provider
+    from shared.providers.base import Balance, Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class StreamReport:
 class AccountReport:
     """What happened to one account. `status` is `succeeded`, `partial` (continues next time) or `failed`.
 
-    `cause` is an error of ours behind a failure, for the log; `is_cut` says that only time was missing.
+    `cause` is an error of ours behind a failure, for the log; `is_cut` says that only time was missing; `balances` are
+    what is left of prepaid money.
     """
 
     account: str
@@ -57,6 +58,7 @@ class AccountReport:
     streams: list[StreamReport] = field(default_factory=list)
     cause: Exception | None = None
     is_cut: bool = False
+    balances: tuple[Balance, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that runs store."""
@@ -69,6 +71,7 @@ class AccountReport:
                 {**{k: v for k, v in asdict(stream).items() if k != "changes"}, **asdict(stream.changes)}
                 for stream in self.streams
             ],
+            "balances": [{"currency": one.currency, "available": one.available} for one in self.balances],
         }
 
 

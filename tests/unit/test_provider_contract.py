@@ -16,7 +16,7 @@ from shared.errors import CredentialError, MalformedResponseError, ProviderUnava
 from shared.providers.registry import REGISTRY
 from tests.fixtures.providers import wire
 from tests.fixtures.providers.recording import Recording, pages, plain, planted, reply, scripted
-from tests.fixtures.providers.registered import STREAMS, each_provider, each_stream, good, one_page
+from tests.fixtures.providers.registered import STREAMS, each_provider, each_stream, each_verb, good, one_page
 from tests.fixtures.providers.wire import KEY, Time, refused
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def test_a_refused_key_is_asked_once_and_the_needed_one_is_named(name: str, stre
     assert REGISTRY[name].key_needed in str(error)
 
 
-@each_provider
-@pytest.mark.parametrize("verb", ["owner", "names"])
+@each_verb
 def test_a_refused_key_is_asked_once_by_the_other_verbs_too(name: str, verb: str) -> None:
     transport, requests = scripted(reply(ECHO, 401))
     provider = Recording(name).connect(transport, Time().budget())
