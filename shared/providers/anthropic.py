@@ -1,4 +1,4 @@
-"""Anthropic's usage and cost reports for an organisation, read with an Admin key.
+"""Anthropic's usage and cost reports for an organisation, read with an Admin key: the stable or the analytics pair.
 
 Source: the Usage and Cost Admin API reference, platform.claude.com/docs/en/api/usage-cost-api.
 """
@@ -8,22 +8,33 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from shared.errors import CursorRefusedError, MalformedResponseError, ProviderError
-from shared.providers.anthropic_rows import CostRow, UsageRow, UsageRowWithSpeed, charged, counted
+from shared.providers import anthropic_analytics, anthropic_claude_code
+from shared.providers.anthropic_analytics import Analytics
+from shared.providers.anthropic_rows import (
+    TOKEN_REFUSALS,
+    CostRow,
+    UsageRow,
+    UsageRowWithSpeed,
+    charged,
+    counted,
+    rfc3339,
+)
 from shared.providers.base import Bucket, Name, Owner, Page, Row, Stream, Window
 from shared.providers.http import Budget, JsonClient, Service
 from shared.providers.listing import listed
 from shared.providers.payload import Instant, Payload, Text, bucket_fault, check_window, read
-from shared.providers.spec import KeySetting, ProviderSpec, WrongKey
+from shared.providers.spec import KeySetting, Option, ProviderSpec, WrongKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import httpx
+
 API_VERSION = "2023-06-01"
 SPEED_BETA = "fast-mode-2026-02-01"
-_TOKEN_REFUSALS = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.GONE})
+# Which pair of reports is read, and whether the one of Claude Code is read beside it.
+REPORTS = ("stable", "analytics", "stable+claude-code", "analytics+claude-code")
 
 # Usage trails by about 5 minutes, costs by up to a day (the report's own pages).
 USAGE = Stream("usage", grain=timedelta(hours=1), lag=timedelta(minutes=10))
@@ -71,15 +82,25 @@ class _Organization(Payload):
 
 
 class Anthropic:
-    """One organisation. With `speed`, usage is also split by it: fast mode has prices of its own.
+    """One organisation; `reports` is one of `REPORTS`. With `speed`, stable usage is also split by it.
 
+    Both pairs have the same streams, so that what is read again of a span replaces what the other pair said of it.
     `speed` needs a beta of the API and changes the identity of buckets: collect a span again after switching it.
     """
 
     name = "anthropic"
     streams: tuple[Stream, ...] = (USAGE, COSTS)
 
-    def __init__(self, key: str, base_url: str, http: httpx.Client, budget: Budget, *, speed: bool = False) -> None:
+    def __init__(
+        self,
+        key: str,
+        base_url: str,
+        http: httpx.Client,
+        budget: Budget,
+        *,
+        speed: bool = False,
+        reports: str = REPORTS[0],
+    ) -> None:
         service = Service(
             title=SPEC.title,
             base_url=base_url,
@@ -89,6 +110,13 @@ class Anthropic:
             headers={"x-api-key": key, "anthropic-version": API_VERSION},
         )
         self._client = JsonClient(service, http, budget)
+        pair, _, remarks = reports.partition("+")
+        self._is_stable = pair == REPORTS[0]
+        self._analytics = Analytics(self._client, SPEC.title)
+        if not self._is_stable:
+            self.streams = (anthropic_analytics.USAGE, anthropic_analytics.COSTS)
+        if remarks:
+            self.streams = (*self.streams, anthropic_claude_code.STREAM)
         self._speed = speed
         self._usage_row = UsageRowWithSpeed if speed else UsageRow
         self._usage_groups = (*_USAGE_GROUPS, "speed") if speed else _USAGE_GROUPS
@@ -107,7 +135,10 @@ class Anthropic:
         found: dict[tuple[str, str], Name] = {}
         for key in self._listed("/v1/organizations/api_keys"):
             archived = key.status in {"inactive", "archived", "expired"}
-            found["key", key.id] = Name("key", key.id, key.name, archived, _workspace_of(key))
+            home = _workspace_of(key)
+            found["key", key.id] = Name("key", key.id, key.name, archived, home)
+            if home is not None:
+                self._analytics.homes[key.id] = home
         for space in self._listed("/v1/organizations/workspaces", ("include_archived", "true")):
             found["workspace", space.id] = Name("workspace", space.id, space.name, space.archived_at is not None)
         return tuple(found.values())
@@ -121,13 +152,17 @@ class Anthropic:
 
     def fetch(self, stream: Stream, window: Window, cursor: str | None) -> Page:
         """Read one page of a report; see `Provider.fetch`."""
+        if stream.is_remark:
+            return anthropic_claude_code.fetch(self._client, SPEC.title, window, cursor)
+        if not self._is_stable:
+            return self._analytics.fetch(stream, window, cursor)
         check_window(window, stream.grain)
         path = _PATHS[stream.name]
         width, limit = _WIDTHS[stream.name]
         groups = _COST_GROUPS if stream.is_bill else self._usage_groups
         query = [
-            ("starting_at", _rfc3339(window.start)),
-            ("ending_at", _rfc3339(window.end)),
+            ("starting_at", rfc3339(window.start)),
+            ("ending_at", rfc3339(window.end)),
             ("bucket_width", width),
             ("limit", str(limit)),
             *(("group_by[]", group) for group in groups),
@@ -137,7 +172,7 @@ class Anthropic:
 
         def refusal(status: int, _said: str) -> type[ProviderError]:
             # The same query was accepted for the first page, so what is refused now is the token, in whatever words.
-            is_token = cursor is not None and status in _TOKEN_REFUSALS
+            is_token = cursor is not None and status in TOKEN_REFUSALS
             return CursorRefusedError if is_token else ProviderError
 
         report = read(_Report, self._client.get(path, query, headers, refusal), _source(path))
@@ -173,7 +208,14 @@ class Anthropic:
             raise MalformedResponseError(f"{source} has a currency other than USD at {at}.currency.")
 
     def parse(self, stream: Stream, row: Row) -> Bucket:
-        """Turn a row into a bucket; see `Provider.parse`."""
+        """Turn a row into a bucket; see `Provider.parse`.
+
+        Rows that were read before the account went over to the other pair are still what they were.
+        """
+        if stream.is_remark:
+            return anthropic_claude_code.parse(SPEC.title, row)
+        if "group" in row.raw:
+            return self._analytics.parse(stream, row)
         source = _source(_PATHS[stream.name])
         if stream.is_bill:
             return charged(row, read(CostRow, row.raw, source))
@@ -183,10 +225,6 @@ class Anthropic:
 def _workspace_of(key: _Named) -> str | None:
     found = key.workspace_id or (key.scope or {}).get("workspace_id")
     return found if isinstance(found, str) else None
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _source(path: str) -> str:
@@ -213,5 +251,14 @@ SPEC = ProviderSpec(
         WrongKey("sk-or-", "a key of OpenRouter"),
         WrongKey("sk-proj-", "a project key of OpenAI"),
         WrongKey("sk-admin-", "an Admin key of OpenAI"),
+    ),
+    options=(
+        Option(
+            "reports",
+            "Which reports are read: the stable pair, or analytics (a beta, from 2026 on) with the bill by key and "
+            "product; with +claude-code, what Claude Code did as well. Default: stable.",
+            choices=REPORTS,
+            setting="ANTHROPIC_REPORTS",
+        ),
     ),
 )

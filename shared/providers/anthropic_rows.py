@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx
+
 from shared.core.usage import PriceContext, Usage
 from shared.providers.base import Bucket, Row
 from shared.providers.payload import Count, Payload, Text, UsdFromCents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+
+# What a page token that is no longer valid is answered with.
+TOKEN_REFUSALS = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.GONE})
 
 
-class _CacheCreation(Payload):
+class CacheCreation(Payload):
+    """Tokens that were written to the cache, by how long they live."""
+
     ephemeral_5m_input_tokens: Count
     ephemeral_1h_input_tokens: Count
 
 
-class _ServerToolUse(Payload):
+class ServerToolUse(Payload):
+    """What the provider's own tools were used for."""
+
     web_search_requests: Count
 
 
@@ -30,9 +40,9 @@ class UsageRow(Payload):
 
     uncached_input_tokens: Count
     cache_read_input_tokens: Count
-    cache_creation: _CacheCreation
+    cache_creation: CacheCreation
     output_tokens: Count
-    server_tool_use: _ServerToolUse
+    server_tool_use: ServerToolUse
     model: Text | None
     api_key_id: Text | None
     workspace_id: Text | None
@@ -77,7 +87,7 @@ def counted(row: Row, counts: UsageRow, groups: tuple[str, ...]) -> Bucket:
             cache_write_1h=counts.cache_creation.ephemeral_1h_input_tokens,
             web_searches=counts.server_tool_use.web_search_requests,
         ),
-        context=_context(dimensions),
+        context=context_of(dimensions),
         model=counts.model,
         key_id=counts.api_key_id,
         workspace_id=counts.workspace_id,
@@ -91,7 +101,7 @@ def charged(row: Row, line: CostRow) -> Bucket:
         row.start,
         row.end,
         dimensions,
-        context=_context(dimensions),
+        context=context_of(dimensions),
         model=line.model,
         workspace_id=line.workspace_id,
         amount=line.amount,
@@ -100,7 +110,7 @@ def charged(row: Row, line: CostRow) -> Bucket:
     )
 
 
-def _context(dimensions: Mapping[str, str | None]) -> PriceContext:
+def context_of(dimensions: Mapping[str, str | None]) -> PriceContext:
     """Return what selects the price; words we do not know are passed on as they are."""
     tier, geo, speed = dimensions["service_tier"], dimensions["inference_geo"], dimensions.get("speed")
     return PriceContext(
@@ -111,3 +121,8 @@ def _context(dimensions: Mapping[str, str | None]) -> PriceContext:
         inference_geo=None if geo == "not_available" else geo,
         context_window=dimensions["context_window"],
     )
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return an instant in UTC as the API takes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -40,12 +40,16 @@ class WrongKey:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What an account of a provider may say besides its credential: a text, one of `choices` if there are any."""
+    """What an account of a provider may say besides its credential: a text, one of `choices` if there are any.
+
+    `setting` is where the account says it whose key is a setting.
+    """
 
     name: str
     description: str
     is_required: bool = False
     choices: tuple[str, ...] = ()
+    setting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.providers.base import Bucket
 
 # Charges of a bill that the usage report's tokens and counters already explain; booking them again would double them.
-_EXPLAINED_BY_USAGE = frozenset({"tokens", "long_context", "web_search"})
+_EXPLAINED_BY_USAGE = frozenset({"tokens", "fast_mode", "long_context", "web_search"})
 
 
 @dataclass(frozen=True, slots=True)
