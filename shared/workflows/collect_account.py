@@ -17,10 +17,11 @@ from shared.errors import (
     ProviderUnavailableError,
     SupersededError,
 )
-from shared.providers.base import HasBalances, Window
+from shared.providers.base import HasBalances, HasEvents, Window
 from shared.store import accounts, balances, collection, projects
 from shared.workflows.accounts import twice
 from shared.workflows.collected import AccountReport, Progress, StreamReport
+from shared.workflows.feed import Fed, Feeder
 from shared.workflows.lines import Mapper
 from shared.workflows.merge import Changes, merge
 
@@ -168,7 +169,9 @@ class Collector:
             # The window that was just completed from its checkpoint may already be all that was asked for.
             if self.plan.start is None and held.watermark is not None and held.watermark >= self.plan.now:
                 return
-        start, end, why = trailing_window(self.plan, stream.grain, held.reads)
+        # Requests are not restated: deep reads of a feed would only find what is there.
+        done = replace(held.reads, weekly=self.plan.now, monthly=self.plan.now) if stream.is_feed else held.reads
+        start, end, why = trailing_window(self.plan, stream.grain, done)
         if stream.is_bill:
             # Bills trail: a span without any complete day is refused, so a few are always asked for.
             start = min(start, floor(self.plan.now - self.plan.lookback, stream.grain))
@@ -181,6 +184,7 @@ class Collector:
 
     def _window(self, held: Checkpoint, stream: Stream, mapper: Mapper, report: AccountReport, why: Why) -> Checkpoint:
         result = StreamReport(stream.name, held.window_start, held.window_end, why)
+        result.feed = Fed() if stream.is_feed else None
         report.streams.append(result)
         try:
             try:
@@ -210,7 +214,7 @@ class Collector:
             if _goes_back(page, held, stream):
                 raise self._nonsense(stream, "sends a page with intervals of the page before")
             seen.add(page.next_cursor)
-            held = self._stage(held, page)
+            held = self._stage(held, page, stream, result)
             result.pages += 1
             reached = page.rows[-1].end if page.rows and page.next_cursor else window.end
             done = (reached - window.start) / (window.end - window.start)
@@ -224,8 +228,12 @@ class Collector:
         name = f"{self._provider.name} {what} of its {stream.name} report"
         return MalformedResponseError(f"{name}; nothing was stored, the next run tries again.")
 
-    def _stage(self, held: Checkpoint, page: Page) -> Checkpoint:
-        rows = [(row.start, row.end, jsontext.dumps(row.raw)) for row in page.rows]
+    def _stage(self, held: Checkpoint, page: Page, stream: Stream, result: StreamReport) -> Checkpoint:
+        rows = []
+        if result.feed is None:
+            rows = [(row.start, row.end, jsontext.dumps(row.raw)) for row in page.rows]
+        elif isinstance(self._provider, HasEvents):
+            Feeder(self.database, self.prices, self._provider, self.plan.now).take(stream, page, result.feed)
         return self.database.run(lambda c: collection.stage(c, held, rows, page.next_cursor, page.listed))
 
     def _merge(self, held: Checkpoint, stream: Stream, mapper: Mapper) -> tuple[Changes, Checkpoint]:
@@ -235,6 +243,8 @@ class Collector:
         fetched_at = held.fetched_at or self.plan.now
         until = next_watermark(self.plan, window, fetched_at, held.watermark, _oldest(stream, fetched_at))
         reads = replace(self._reads(held, stream), until=until)
+        if stream.is_feed:
+            return Changes(), self.database.run(lambda c: collection.finish(c, held, reads))
         # Events are explained by all reports of usage together, so the last one says how far they were read.
         last = [one for one in self._provider.streams if one.is_usage][-1:]
         covers = last == [stream] and not self.refused

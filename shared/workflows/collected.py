@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.providers.base import Balance, Provider
+    from shared.workflows.feed import Fed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,10 @@ class Source:
 
 @dataclass(slots=True)
 class StreamReport:
-    """What happened to one stream: pages read in this run, the window and why that one, and what it changed."""
+    """What happened to one stream: pages read in this run, the window and why that one, and what it changed.
+
+    A feed changes no buckets; `feed` says what became of its rows.
+    """
 
     stream: str
     window_start: datetime | None = None
@@ -41,6 +45,15 @@ class StreamReport:
     why: Why = Why.TRAILING
     pages: int = 0
     changes: Changes = field(default_factory=Changes)
+    feed: Fed | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the shape that runs store; `feed` is there for feeds, and what they gave is new or unchanged."""
+        told = {name: value for name, value in asdict(self).items() if name not in {"changes", "feed"}}
+        if self.feed is None:
+            return {**told, **asdict(self.changes)}
+        changes = Changes(new=self.feed.created, unchanged=self.feed.duplicates)
+        return {**told, **asdict(changes), "feed": self.feed.as_json()}
 
 
 @dataclass(slots=True)
@@ -67,10 +80,7 @@ class AccountReport:
             "provider": self.provider,
             "status": self.status,
             "error": self.error,
-            "streams": [
-                {**{k: v for k, v in asdict(stream).items() if k != "changes"}, **asdict(stream.changes)}
-                for stream in self.streams
-            ],
+            "streams": [stream.as_json() for stream in self.streams],
             "balances": [{"currency": one.currency, "available": one.available} for one in self.balances],
         }
 
