@@ -11,6 +11,7 @@ CostTrackerError
 ├── SupersededError        another run took this account over
 └── ProviderError          a provider's API did not give us what we asked for
     ├── CredentialError    401, 403 or the wrong kind of key; retrying will not help
+    │   └── WrongKindError the provider knows the key, and says that it is of another kind
     ├── ProviderUnavailableError  still 429, 5xx or unreachable after the retries
     ├── UnreadableCredentialError a stored credential cannot be decrypted; store it again
     ├── MalformedResponseError    the answer is not what the provider documents
@@ -71,6 +72,14 @@ class CredentialError(ProviderError):
         super().__init__(message)
         self.status = status
         self.said = said
+
+
+class WrongKindError(CredentialError):
+    """Take a key of the kind that the message asks for; `is_what` goes into "This is ..."."""
+
+    def __init__(self, message: str, is_what: str) -> None:
+        super().__init__(message)
+        self.is_what = is_what
 
 
 class UnreadableCredentialError(ProviderError):

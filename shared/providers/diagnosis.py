@@ -12,6 +12,7 @@ from shared.errors import (
     ProviderUnavailableError,
     SettingError,
     UnreadableCredentialError,
+    WrongKindError,
 )
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 WRONG_KIND, MISSING_PERMISSION, PERSONAL, EXPIRED, UNKNOWN_KEY, NETWORK, UNREADABLE, OTHER = CODES = (
     "wrong_kind", "missing_permission", "personal_account", "expired", "unknown_key", "network", "unreadable", "other",
 )  # fmt: skip
-_FORBIDDEN = 403
+_FORBIDDEN, _NOT_FOUND = 403, 404
 _EXPIRED = re.compile(r"\bexpired?\b", re.IGNORECASE)
-_PERSONAL = re.compile(r"\b(?:individual|personal)\b", re.IGNORECASE)
+_PERSONAL = re.compile(r"\b(?:individual|personal)\b(?! access token)", re.IGNORECASE)
 _NEXT_RUN = "; the next run asks again."
 
 
@@ -54,14 +55,14 @@ def diagnose(spec: ProviderSpec, key: str, error: CostTrackerError) -> Diagnosis
 
 
 def _refused(spec: ProviderSpec, key: str, error: CredentialError) -> Diagnosis:
-    kind = next((kind for kind in spec.wrong_keys if key.startswith(kind.prefix)), None)
+    kind = next((kind.is_what for kind in spec.wrong_keys if key.startswith(kind.prefix)), None)
+    if isinstance(error, WrongKindError):
+        kind = error.is_what
     if kind is not None:
-        return Diagnosis(
-            WRONG_KIND, f"This is {kind.is_what}, which cannot read {spec.title}'s reports.", spec.key_needed
-        )
+        return Diagnosis(WRONG_KIND, f"This is {kind}, which cannot read {spec.title}'s reports.", spec.key_needed)
     quoted = f" ({error.said})" if error.said else ""
-    if error.status is None:  # it was never sent
-        return Diagnosis(UNKNOWN_KEY, str(error))
+    if error.status in {None, _NOT_FOUND}:  # it was never sent; or what it asked for is hidden from it, or not there
+        return Diagnosis(UNKNOWN_KEY if error.status is None else MISSING_PERMISSION, str(error))
     if _EXPIRED.search(error.said):
         return Diagnosis(EXPIRED, f"{spec.title} says that this key has expired{quoted}.", spec.key_needed)
     if _PERSONAL.search(error.said):

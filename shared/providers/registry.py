@@ -14,6 +14,7 @@ _FILES = (
     "openai",
     "moonshotai",
     "deepseek",
+    "github_copilot",
 )
 
 _SPECS: list[ProviderSpec] = [import_module(f"shared.providers.{file}").SPEC for file in _FILES]

@@ -58,7 +58,8 @@ class ProviderSpec:
 
     `make(key, base_url, http, budget, **options)` builds it without sending anything; `key_settings` are tried in
     order; `key_needed` is the sentence for a reader whose key is missing or refused, `wrong_keys` are kinds that people
-    take for it. `options` are those of a stored account, all but `base_url` handed to `make` by name.
+    take for it. `options` are those of a stored account, all but `base_url` handed to `make` by name; of those in
+    `exactly_one_of` it has one.
     `has_reports` is False where only balances are told, so that nothing is ever complete or late.
     """
 
@@ -70,6 +71,7 @@ class ProviderSpec:
     key_needed: str
     wrong_keys: tuple[WrongKey, ...] = ()
     options: tuple[Option, ...] = ()
+    exactly_one_of: tuple[str, ...] = ()
     has_reports: bool = True
 
     @property
@@ -104,6 +106,12 @@ class ProviderSpec:
         for option in self.options:
             if option.is_required and option.name not in found:
                 raise OptionError(option.name, f"{self.title} needs the option {option.name}: {option.description}")
+        chosen = [name for name in self.exactly_one_of if name in found]
+        if self.exactly_one_of and len(chosen) != 1:
+            *others, last = self.exactly_one_of
+            said = f", not {' and '.join(chosen)} together" if chosen else ""
+            wrong = chosen[-1] if chosen else self.exactly_one_of[0]
+            raise OptionError(wrong, f"{self.title} needs one of the options {', '.join(others)} or {last}{said}.")
         return found
 
     def connect(
