@@ -24,6 +24,7 @@ POINTS = (
     "reprice:priced", "reprice:applied", "reprice:balanced", "reprice:noted", "reprice:answered",
     "reassign:moved", "reassign:applied", "reassign:balanced", "reassign:noted", "reassign:answered",
     "refresh:checked", "refresh:stored", "refresh:answered",
+    "quarantine:counted", "quarantine:balanced", "quarantine:noted", "quarantine:answered",
 )  # fmt: skip
 
 _hook: ContextVar[Callable[[str], None] | None] = ContextVar("crash", default=None)

@@ -18,12 +18,18 @@ Record = dict[str, Any]
 def known(
     connection: Connection, account_id: int, stream: str, start: datetime, end: datetime
 ) -> dict[tuple[datetime, str], Record]:
-    """Return the buckets that start in `[start, end)`, by (start, key): `id`, `content_hash`, `line_id` or None."""
+    """Return the buckets that start in `[start, end)`, by (start, key).
+
+    Each has `id`, `content_hash`, `line_id` (None without a line), and of those that ever looked absurd the `state` in
+    quarantine with its `cost` and `tokens`.
+    """
     rows = connection.execute(
         """
-        SELECT buckets.id, bucket_start, key, content_hash, ledger.id AS line_id
+        SELECT buckets.id, bucket_start, buckets.key, content_hash, ledger.id AS line_id, quarantine.state,
+            quarantine.cost, quarantine.tokens
         FROM buckets LEFT JOIN ledger ON ledger.bucket_id = buckets.id
-        WHERE buckets.account_id = %s AND stream = %s AND bucket_start >= %s AND bucket_start < %s
+            LEFT JOIN quarantine ON quarantine.bucket_id = buckets.id
+        WHERE buckets.account_id = %s AND buckets.stream = %s AND bucket_start >= %s AND bucket_start < %s
         """,
         [account_id, stream, start, end],
     )

@@ -58,6 +58,12 @@ def replace(connection: Connection, lines: Sequence[Record]) -> None:
     rollups.add(connection, ids)
 
 
+def remove(connection: Connection, line_ids: Sequence[int]) -> None:
+    """Count these polled lines out of the roll-ups and delete them; what they said is with their buckets."""
+    rollups.subtract(connection, line_ids)
+    connection.execute("DELETE FROM ledger WHERE id = ANY(%s) AND source = 'api'", [list(line_ids)])
+
+
 def rates_ids(connection: Connection, rates: Mapping[str, object]) -> dict[str, int]:
     """Store rates by fingerprint where they are new, and return fingerprint -> id."""
     found = _rates_ids(connection, list(rates))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,10 @@ from shared.core.money import normalise
 from shared.core.pricing import Costs, Rates
 from shared.core.projects import Rule, assign
 from shared.core.sessions import session_type
-from shared.core.usage import Usage
+from shared.core.usage import PriceContext, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from shared.prices.book import PriceBook
     from shared.providers.base import Bucket
@@ -87,12 +87,28 @@ class Mapper:
         }
 
 
+def priced_again(book: PriceBook, line: Mapping[str, Any]) -> tuple[dict[str, Any], Rates | None] | None:
+    """Return what changes of a stored line by column, and its rates, if the book prices its tokens; else None.
+
+    That is where an amount was reported, or where still nobody knows a price.
+    """
+    if line["model_raw"] is None:
+        return None
+    usage = Usage(**{field.name: int(line[_column(field.name)]) for field in fields(Usage)})
+    context = PriceContext(
+        line["service_tier"], line["is_batch"], line["speed"], line["inference_geo"], line["context_window"]
+    )
+    at = datetime.fromisoformat(line["recorded_at"])
+    found = book.price(line["provider"], line["model_raw"], at, usage, context)
+    return None if found is None else ({**_costs(found[0]), "cost": found[0].total}, found[1])
+
+
+def _column(name: str) -> str:
+    return name if name in {"requests", "web_searches"} else f"{name}_tokens"
+
+
 def _counts(usage: Usage) -> dict[str, int]:
-    untokened = {"requests", "web_searches"}
-    return {
-        field.name if field.name in untokened else f"{field.name}_tokens": getattr(usage, field.name)
-        for field in fields(usage)
-    }
+    return {_column(field.name): getattr(usage, field.name) for field in fields(usage)}
 
 
 def _costs(costs: Costs | None) -> dict[str, Decimal]:

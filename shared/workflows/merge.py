@@ -14,7 +14,7 @@ from shared.core import crash
 from shared.core.money import total
 from shared.providers.base import Bucket, Provider, Row, Stream
 from shared.store import accounts, buckets, collection, ledger, rollups
-from shared.workflows import attribute
+from shared.workflows import attribute, quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.store.collection import Checkpoint
     from shared.store.database import Connection
     from shared.workflows.lines import Mapper
+    from shared.workflows.quarantine import Judge
 
 _ROWS_AT_ONCE = 2000
 # A span that no coverage touches.
@@ -32,12 +33,13 @@ _NO_TIME = (datetime(1970, 1, 1, tzinfo=UTC),) * 2
 
 @dataclass(slots=True)
 class Changes:
-    """What one window did to the stored buckets."""
+    """What one window did to the stored buckets. `held` of those that are new or changed look absurd."""
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     removed: int = 0
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,9 @@ def merge(
     changes = Changes()
     touched: set[datetime] = set()
     # A failure leaves the cursor to the garbage collector, which might close it inside the next transaction.
-    with closing(collection.staged(connection, held)) as rows:
+    with closing(collection.staged(connection, held)) as rows, quarantine.judging(connection, held) as judge:
         for batch in _batches(provider, stream, rows, held.listed_start, held.listed_end):
-            touched |= _apply(connection, stream, held, mapper, batch, changes)
+            touched |= _apply(judge, stream, held, mapper, batch, changes)
             crash.at("merge:buckets")
     if held.fetched_at is not None and stream.is_usage:
         window = (now.window_start, held.listed_end) if covers else _NO_TIME
@@ -102,9 +104,10 @@ def merge(
 
 
 def _apply(
-    connection: Connection, stream: Stream, held: Checkpoint, mapper: Mapper, batch: _Batch, changes: Changes
+    judge: Judge, stream: Stream, held: Checkpoint, mapper: Mapper, batch: _Batch, changes: Changes
 ) -> set[datetime]:
     """Bring the buckets of one batch to what it says; return where those begin that changed."""
+    connection = judge.connection
     stored = buckets.known(connection, held.account_id, stream.name, batch.start, batch.end)
     fresh, restated = [], []
     for snapshot in batch.snapshots:
@@ -120,13 +123,14 @@ def _apply(
     changes.removed += len(stored)
     if fresh:
         ids = buckets.insert(connection, [_record(held, stream, snapshot) for snapshot in fresh])
-        lines = [(s.bucket, {"bucket_id": ids[s.bucket.start, s.key]}) for s in fresh]
-        ledger.insert(connection, _lines(connection, stream, mapper, lines))
+        wanted = [(s.bucket, ids[s.bucket.start, s.key]) for s in fresh]
+        changes.held += quarantine.book(judge, _lines(connection, stream, mapper, wanted), {}, mapper.now)
     if restated:
         records = [{"id": row["id"], **_record(held, stream, snapshot)} for snapshot, row in restated]
         buckets.restate(connection, records, mapper.now)
-        lines = [(s.bucket, {"id": row["line_id"]}) for s, row in restated if row["line_id"] is not None]
-        ledger.replace(connection, _lines(connection, stream, mapper, lines))
+        known = {row["id"]: row for _, row in restated if row["line_id"] is not None or row["state"] is not None}
+        wanted = [(snapshot.bucket, row["id"]) for snapshot, row in restated if row["id"] in known]
+        changes.held += quarantine.book(judge, _lines(connection, stream, mapper, wanted), known, mapper.now)
     if stored:
         rollups.subtract(connection, [row["line_id"] for row in stored.values() if row["line_id"] is not None])
         buckets.remove(connection, [row["id"] for row in stored.values()], mapper.now)
@@ -172,18 +176,19 @@ def _sum(first: Bucket, second: Bucket) -> Bucket:
 
 
 def _lines(
-    connection: Connection, stream: Stream, mapper: Mapper, wanted: list[tuple[Bucket, dict[str, Any]]]
+    connection: Connection, stream: Stream, mapper: Mapper, wanted: list[tuple[Bucket, int]]
 ) -> list[dict[str, Any]]:
+    """Return the ledger lines of buckets with their ids, as far as there is something to book."""
     if stream.is_remark:
         return []
-    mapped = [(mapper.line(bucket, is_bill=stream.is_bill), identity) for bucket, identity in wanted]
+    mapped = [(mapper.line(bucket, is_bill=stream.is_bill), bucket_id) for bucket, bucket_id in wanted]
     used: dict[str, Rates] = {line[1].fingerprint(): line[1] for line, _ in mapped if line and line[1]}
     ids = ledger.rates_ids(connection, {key: rates.to_json() for key, rates in used.items()})
     names = {line[0]["model_raw"].lower(): line[0]["model"] for line, _ in mapped if line and line[0]["model_raw"]}
     ledger.save_model_names(connection, names)
     return [
-        {**line[0], **identity, "rates_id": ids[line[1].fingerprint()] if line[1] else None}
-        for line, identity in mapped
+        {**line[0], "bucket_id": bucket_id, "rates_id": ids[line[1].fingerprint()] if line[1] else None}
+        for line, bucket_id in mapped
         if line is not None
     ]
 
