@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import count
 from types import MappingProxyType
 
-from infra.demo import listings, reports
+from infra.demo import analytics, claude_code, listings, reports
 from infra.demo.dataset import Dataset, Json
 from infra.demo.faults import Fault
 from infra.demo.organisation import Organisation
@@ -42,9 +42,25 @@ class Path(StrEnum):
 
     USAGE = "/v1/organizations/usage_report/messages"
     COST = "/v1/organizations/cost_report"
+    ANALYTICS_USAGE = "/v1/organizations/analytics/usage"
+    ANALYTICS_COST = "/v1/organizations/analytics/cost"
+    CLAUDE_CODE = "/v1/organizations/usage_report/claude_code"
     API_KEYS = "/v1/organizations/api_keys"
     WORKSPACES = "/v1/organizations/workspaces"
     ME = "/v1/organizations/me"
+
+
+REPORTS: Mapping[str, Callable[[Request, Dataset, datetime], Json]] = {
+    Path.USAGE: reports.usage_report,
+    Path.COST: reports.cost_report,
+    Path.ANALYTICS_USAGE: analytics.usage,
+    Path.ANALYTICS_COST: analytics.cost,
+    Path.CLAUDE_CODE: claude_code.report,
+}
+LISTINGS: Mapping[str, Callable[[Request, Dataset], Json]] = {
+    Path.API_KEYS: listings.api_keys,
+    Path.WORKSPACES: listings.workspaces,
+}
 
 
 def utc_now() -> datetime:
@@ -118,20 +134,13 @@ class FakeAnthropic(LoopbackServer):
             raise ApiError(405, "invalid_request_error", "Method Not Allowed")
 
     def _report(self, request: Request) -> Json:
-        now = self.clock()
-        match request.path:
-            case Path.USAGE:
-                return reports.usage_report(request, self.dataset, now)
-            case Path.COST:
-                return reports.cost_report(request, self.dataset, now)
-            case Path.API_KEYS:
-                return listings.api_keys(request, self.dataset)
-            case Path.WORKSPACES:
-                return listings.workspaces(request, self.dataset)
-            case Path.ME:
-                return dict(self.organisation)
-            case path:
-                raise ApiError(404, "not_found_error", f"Not found: {path}")
+        if request.path == Path.ME:
+            return dict(self.organisation)
+        if (answer := REPORTS.get(request.path)) is not None:
+            return answer(request, self.dataset, self.clock())
+        if (listing := LISTINGS.get(request.path)) is not None:
+            return listing(request, self.dataset)
+        raise ApiError(404, "not_found_error", f"Not found: {request.path}")
 
     def _error_body(self, status: int) -> Json:
         kind = ERROR_TYPES.get(status, "api_error")

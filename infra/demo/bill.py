@@ -1,7 +1,7 @@
 """What the provider charges for usage: the demo's own price list, independent of every catalogue, exact in cents."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -81,6 +81,16 @@ def charge(day: datetime, usage: Iterable[UsageRow]) -> Iterator[CostRow]:
     for workspace_id, count in sorted(searches.items(), key=lambda item: item[0] or ""):
         if count:
             yield CostRow(day, count * SEARCH_CENTS, "Web Search Usage", "web_search", workspace_id=workspace_id)
+
+
+def charge_by_key(day: datetime, usage: Iterable[UsageRow]) -> Iterator[CostRow]:
+    """Yield the same bill, each row told apart by key, product and speed."""
+    parts: dict[tuple[str | None, str, str], list[UsageRow]] = {}
+    for row in usage:
+        parts.setdefault((row.api_key_id, row.product, row.speed), []).append(row)
+    for (key, product, speed), rows in sorted(parts.items(), key=lambda item: tuple(part or "" for part in item[0])):
+        for line in charge(day, rows):
+            yield replace(line, api_key_id=key, product=product, speed=speed if line.model else None)
 
 
 def _tokens(day: datetime, slot: Slot, totals: list[int]) -> Iterator[CostRow]:

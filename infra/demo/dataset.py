@@ -65,6 +65,13 @@ class UsageRow:
     speed: str = "standard"
 
     @property
+    def product(self) -> str:
+        """What it was used through, as the analytics pair calls it."""
+        if self.service_tier == "batch":
+            return "message_batches_api"
+        return "messages_api" if self.api_key_id else "claude_console"
+
+    @property
     def counts(self) -> tuple[int, ...]:
         """The figures in the order of `COUNTS`."""
         return tuple(getattr(self, name) for name in COUNTS)
@@ -101,6 +108,10 @@ class CostRow:
     context_window: str | None = None
     inference_geo: str | None = None
     workspace_id: str | None = None
+    # Only the analytics pair knows these.
+    api_key_id: str | None = None
+    product: str | None = None
+    speed: str | None = None
 
     def wire(self) -> Json:
         """Return the row as the report would, grouped by description and workspace."""
@@ -185,6 +196,12 @@ class Dataset(Protocol):
     def costs(self, start: datetime, end: datetime, now: datetime) -> Iterable[CostRow]:
         """Yield the bill of the days inside `[start, end)` as reported at `now`, oldest first."""
 
+    def costs_by_key(self, start: datetime, end: datetime, now: datetime) -> Iterable[CostRow]:
+        """Yield the same by key and product, up to `end`, which may lie within a day."""
+
+    def claude_code(self, day: datetime) -> Sequence[Json]:
+        """Return what Claude Code did on the UTC day that begins at `day`, in the wire's terms."""
+
 
 @dataclass(slots=True)
 class FixedDataset:
@@ -194,6 +211,7 @@ class FixedDataset:
     cost_rows: list[CostRow] = field(default_factory=list)
     keys: Sequence[ApiKey] = ()
     workspaces: Sequence[Workspace] = ()
+    claude_code_records: Sequence[Json] = ()
 
     def usage(self, start: datetime, end: datetime, now: datetime) -> list[UsageRow]:
         """Return the usage rows inside `[start, end)` that are not in the future, oldest first."""
@@ -204,3 +222,11 @@ class FixedDataset:
         """Return the cost rows inside `[start, end)` that are not in the future, oldest first."""
         rows = [row for row in self.cost_rows if start <= row.at < end and row.at <= now]
         return sorted(rows, key=lambda row: row.at)
+
+    def costs_by_key(self, start: datetime, end: datetime, now: datetime) -> list[CostRow]:
+        """Return the cost rows as they are."""
+        return self.costs(start, end, now)
+
+    def claude_code(self, day: datetime) -> list[Json]:
+        """Return the records of the day."""
+        return [one for one in self.claude_code_records if one["date"] == stamp(day)]

@@ -11,9 +11,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from infra.demo.bill import charge
+from infra.demo import claude_code
+from infra.demo.bill import charge, charge_by_key
 from infra.demo.cast import KEYS, PRODUCTION, RESEARCH, RETRACTED, WORKLOADS, WORKSPACES, Workload
-from infra.demo.dataset import COUNTS, CostRow, UsageRow
+from infra.demo.dataset import COUNTS, CostRow, Json, UsageRow
 
 SEED = "peak"
 HOUR = timedelta(hours=1)
@@ -148,6 +149,20 @@ class Organisation:
             yield from charge(day, self.usage(day, day + DAY, now))
             yield from self._extras(day)
             day += DAY
+
+    def costs_by_key(self, start: datetime, end: datetime, now: datetime) -> Iterator[CostRow]:
+        """Yield the same bill by key and product, up to `end`, which may lie within a day."""
+        day = _midnight(max(start.astimezone(UTC), self.since))
+        while day < min(end, now):
+            yield from charge_by_key(day, self.usage(day, min(day + DAY, end), now))
+            yield from self._extras(day)
+            day += DAY
+
+    def claude_code(self, day: datetime) -> list[Json]:
+        """Return what Claude Code did on a UTC day: the team's seats at work, and reviews by a key every day."""
+        if day < self.since:
+            return []
+        return claude_code.records(day, _digest(self.seed, day.date(), "claude-code"))
 
     def _extras(self, day: datetime) -> Iterator[CostRow]:
         """Yield what no token explains: container hours, session time, storage."""

@@ -88,10 +88,19 @@ class Query:
 
     def token(self, resume: datetime) -> str:
         """Return an opaque page token for this very query that resumes at the bucket of `resume`."""
-        return "page_" + urlsafe_b64encode(f"{self._digest(stamp(resume))}{stamp(resume)}".encode()).decode()
+        return self.token_of(stamp(resume))
 
     def resume(self) -> datetime | None:
         """Return where `page` resumes, None without one; 400 for a token of another query or an invented one."""
+        place = self.place()
+        return None if place is None else datetime.fromisoformat(place)
+
+    def token_of(self, place: str) -> str:
+        """Return an opaque page token for this very query that `place` gives back."""
+        return "page_" + urlsafe_b64encode(f"{self._digest(place)}{place}".encode()).decode()
+
+    def place(self) -> str | None:
+        """Return what `page` was made of, None without one; 400 as `resume`."""
         token = self.text("page")
         if token is None:
             return None
@@ -99,15 +108,15 @@ class Query:
             content = urlsafe_b64decode(token.removeprefix("page_")).decode()
         except ValueError as exc:
             raise refuse("page: Invalid page token") from exc
-        digest, start = content[:DIGEST], content[DIGEST:]
-        if digest != self._digest(start):
+        digest, place = content[:DIGEST], content[DIGEST:]
+        if digest != self._digest(place):
             raise refuse("page: Invalid page token; it must be used with the parameters it was issued for")
-        return datetime.fromisoformat(start)
+        return place
 
-    def _digest(self, start: str) -> str:
+    def _digest(self, place: str) -> str:
         """Bind a position to path and parameters, so that neither can change under a token."""
         pairs = sorted(pair for pair in self._request.query if pair[0] != "page")
-        return sha256(repr((self._request.path, pairs, start)).encode()).hexdigest()[:DIGEST]
+        return sha256(repr((self._request.path, pairs, place)).encode()).hexdigest()[:DIGEST]
 
 
 def _check(name: str, value: str, allowed: Collection[str]) -> None:
