@@ -1,17 +1,29 @@
-"""Lists of named things that providers page by the last id, such as keys, workspaces and projects."""
+"""Lists of named things that providers page by the last id or by an offset, such as keys, workspaces and projects."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from shared.errors import MalformedResponseError
+import httpx
+
+from shared.errors import MalformedResponseError, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 MAX_NAME_PAGES = 100
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+
+class NotListedError(ProviderError):
+    """There is nothing at this address."""
+
+
+def missing(status: int, _said: str) -> type[ProviderError]:
+    """Pick the error of a refusal: nothing there, or anything else."""
+    return NotListedError if status == httpx.codes.NOT_FOUND else ProviderError
 
 
 class Listed(Protocol[T_co]):
@@ -47,4 +59,25 @@ def listed(read_page: Callable[[str | None], Listed[T_co]], source: str) -> Iter
         if not last or last in seen:
             raise MalformedResponseError(f"{source} promises more but its last_id is missing or was given before.")
         seen.add(last)
+    raise MalformedResponseError(f"{source} has not ended after {MAX_NAME_PAGES} pages.")
+
+
+def listed_by_offset(read_page: Callable[[int], Sequence[T]], id_of: Callable[[T], str], source: str) -> Iterator[T]:
+    """Yield everything of a list, each id once; `read_page(offset)` reads a page, the first one with 0.
+
+    A page with nothing new ends it: the one past the end, one that moved on as the list grew, or a repeated one.
+
+    Raises:
+        MalformedResponseError: it never ends; `source` names it.
+    """
+    seen: set[str] = set()
+    offset = 0
+    for _ in range(MAX_NAME_PAGES):
+        page = read_page(offset)
+        fresh = {id_of(one): one for one in page if id_of(one) not in seen}
+        if not fresh:
+            return
+        yield from fresh.values()
+        seen.update(fresh)
+        offset += len(page)
     raise MalformedResponseError(f"{source} has not ended after {MAX_NAME_PAGES} pages.")

@@ -15,8 +15,8 @@ from shared.providers import openai_names
 from shared.providers import openai_rows as rows
 from shared.providers.base import Bucket, Name, Owner, Page, Row, Stream, Window
 from shared.providers.http import Budget, JsonClient, Service
+from shared.providers.listing import NotListedError, missing
 from shared.providers.openai_bill import COST_GROUPS, CostRow, charged
-from shared.providers.openai_names import NotListedError, missing
 from shared.providers.openai_place import KEYS_REFUSED, KeysRefusedError, Place
 from shared.providers.payload import Payload, UnixSecond, bucket_fault, check_window, read
 from shared.providers.spec import KeySetting, ProviderSpec, WrongKey

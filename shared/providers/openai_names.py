@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
-
-from shared.errors import ProviderError
 from shared.providers.base import Name
-from shared.providers.listing import listed
+from shared.providers.listing import NotListedError, listed, missing
 from shared.providers.payload import Payload, Text, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shared.providers.http import JsonClient
-
-
-class NotListedError(ProviderError):
-    """There is nothing at this address."""
 
 
 class _Project(Payload):
@@ -63,11 +56,6 @@ class _Keys(Payload):
     data: list[_Key]
     has_more: bool
     last_id: Text | None = None
-
-
-def missing(status: int, _said: str) -> type[ProviderError]:
-    """Pick the error of a refusal: nothing there, or anything else."""
-    return NotListedError if status == httpx.codes.NOT_FOUND else ProviderError
 
 
 def projects(client: JsonClient, title: str) -> Iterator[_Project]:

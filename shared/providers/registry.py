@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _FILES = (
     "anthropic",
     "openai",
+    "openrouter",
     "moonshotai",
     "deepseek",
     "github_copilot",

@@ -21,8 +21,8 @@ class Service:
 # Those in the registry of providers are tracked by their API, whatever is said here.
 SERVICES = (
     Service(
-        "openrouter", "OpenRouter", "openrouter", EVENTS,
-        "Send what each answer's usage object says to POST /api/usage; its cost is what OpenRouter charged.",
+        "openrouter", "OpenRouter", "openrouter", API,
+        "Add an account with a management key; the last 30 days are read, and every day once it is over.",
     ),
     Service(
         "github-copilot", "GitHub Copilot", "github-copilot", MANUAL,

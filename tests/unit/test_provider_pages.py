@@ -84,7 +84,7 @@ def test_the_last_page_ends_the_chain_whatever_its_token(name: str, stream: str)
 @each_stream
 def test_rows_outside_the_window_are_refused(name: str, stream: str) -> None:
     recording = Recording(name)
-    transport, _ = scripted(reply(recording.first_page(stream)))
+    transport, _ = scripted(*map(reply, (*recording.before(), recording.first_page(stream))))
     provider: Provider = recording.connect(transport, Time().budget())
     which, window, _ = recording.stream(provider, stream)
     later = Window(window.start + which.grain, max(window.end, window.start + 2 * which.grain))
