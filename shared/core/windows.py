@@ -150,10 +150,23 @@ def _invoiced(now: datetime) -> datetime:
     return first.replace(day=INVOICED_ON)
 
 
-def oldest(now: datetime, grain: timedelta, history: timedelta | None, earliest: datetime | None) -> datetime:
-    """Return the first bucket bound that a provider can be asked for: no older than `history`, nor than `earliest`."""
-    bounds = [_EPOCH if history is None else floor(now - history, grain), earliest or _EPOCH]
+def oldest(
+    now: datetime,
+    grain: timedelta,
+    history: timedelta | None,
+    earliest: datetime | None,
+    remembered: datetime | None = None,
+) -> datetime:
+    """Return the first bucket bound that a provider can be asked for: no older than any of the three."""
+    bounds = [_EPOCH if history is None else floor(now - history, grain), earliest or _EPOCH, remembered or _EPOCH]
     return ceiling(max(bounds), grain)
+
+
+def remembered(now: datetime, forgets_after: timedelta | None, watermark: datetime | None) -> datetime | None:
+    """Return since when a provider names all that had usage, as far as it was read; None where it always does."""
+    if forgets_after is None or watermark is None:
+        return None
+    return min(watermark, now - forgets_after)
 
 
 def next_watermark(

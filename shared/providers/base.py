@@ -120,7 +120,9 @@ class Stream:
     may go on in the next page and that pages may come in any order, where for all others a page that goes back in
     time is nonsense; `may_be_absent` that not every account has this report, which is then no failure.
     `is_final_only` says that it has no interval that is still running, so none is asked for; `history` how far back the
-    provider answers, `earliest` since when there is anything: windows begin no earlier.
+    provider answers, `earliest` since when there is anything: windows begin no earlier. `forgets_after` is how far back
+    it names everything: what lies further back and was read is not read again, or what it has forgotten would pass for
+    gone. `rest` is how far back its watermark must lie until it is asked again, because asking costs money.
     `is_feed` says that its rows are single requests, mostly to other providers, which become events (see `HasEvents`)
     and never buckets: who sold them says what they cost.
     """
@@ -136,6 +138,8 @@ class Stream:
     is_feed: bool = False
     history: timedelta | None = None
     earliest: datetime | None = None
+    forgets_after: timedelta | None = None
+    rest: timedelta | None = None
 
     @property
     def is_usage(self) -> bool:

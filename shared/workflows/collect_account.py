@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import crash, jsontext
-from shared.core.windows import Reads, Why, floor, next_watermark, oldest, reads_after, trailing_window
+from shared.core.windows import Reads, Why, floor, next_watermark, reads_after, trailing_window
 from shared.errors import (
     CredentialError,
     CursorRefusedError,
@@ -19,6 +19,7 @@ from shared.errors import (
 )
 from shared.providers.base import HasBalances, HasEvents, Window
 from shared.store import accounts, balances, collection, projects
+from shared.workflows import limits
 from shared.workflows.accounts import twice
 from shared.workflows.collected import AccountReport, Progress, StreamReport
 from shared.workflows.feed import Fed, Feeder
@@ -27,7 +28,6 @@ from shared.workflows.merge import Changes, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from shared.core.windows import Plan
     from shared.prices.book import PriceBook
@@ -169,13 +169,15 @@ class Collector:
             # The window that was just completed from its checkpoint may already be all that was asked for.
             if self.plan.start is None and held.watermark is not None and held.watermark >= self.plan.now:
                 return
+        if self.plan.start is None and limits.rests(stream, self.plan.now, held.watermark):
+            return
         # Requests are not restated: deep reads of a feed would only find what is there.
         done = replace(held.reads, weekly=self.plan.now, monthly=self.plan.now) if stream.is_feed else held.reads
         start, end, why = trailing_window(self.plan, stream.grain, done)
         if stream.is_bill:
             # Bills trail: a span without any complete day is refused, so a few are always asked for.
             start = min(start, floor(self.plan.now - self.plan.lookback, stream.grain))
-        start = max(start, _oldest(stream, self.plan.now))
+        start = max(start, limits.oldest(stream, self.plan.now, held.watermark))
         end = min(end, floor(self.plan.now, stream.grain)) if stream.is_final_only else end
         if start >= end:
             return
@@ -241,7 +243,8 @@ class Collector:
             return Changes(), self.database.run(lambda c: collection.finish(c, held, self._reads(held, stream)))
         window = _opened(held).start, held.listed_end
         fetched_at = held.fetched_at or self.plan.now
-        until = next_watermark(self.plan, window, fetched_at, held.watermark, _oldest(stream, fetched_at))
+        since = limits.oldest(stream, fetched_at, held.watermark)
+        until = next_watermark(self.plan, window, fetched_at, held.watermark, since)
         reads = replace(self._reads(held, stream), until=until)
         if stream.is_feed:
             return Changes(), self.database.run(lambda c: collection.finish(c, held, reads))
@@ -263,7 +266,7 @@ class Collector:
 
     def _reads(self, held: Checkpoint, stream: Stream) -> Reads:
         window, fetched_at = _opened(held), held.fetched_at or self.plan.now
-        since = _oldest(stream, fetched_at)
+        since = limits.oldest(stream, fetched_at, held.watermark)
         return reads_after(self.plan, (window.start, window.end), fetched_at, held.reads, since)
 
     def _reopen(self, held: Checkpoint) -> Checkpoint:
@@ -283,10 +286,6 @@ def _goes_back(page: Page, held: Checkpoint, stream: Stream) -> bool:
     if not stream.splits_buckets:
         return page.listed[0] < held.listed_end
     return min(page.listed[1], held.listed_end) - max(page.listed[0], held.listed_start) > stream.grain
-
-
-def _oldest(stream: Stream, now: datetime) -> datetime:
-    return oldest(now, stream.grain, stream.history, stream.earliest)
 
 
 def _opened(held: Checkpoint) -> Window:
