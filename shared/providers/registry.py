@@ -16,6 +16,7 @@ _FILES = (
     "moonshotai",
     "deepseek",
     "github_copilot",
+    "litellm",
 )
 
 _SPECS: list[ProviderSpec] = [import_module(f"shared.providers.{file}").SPEC for file in _FILES]

@@ -60,7 +60,7 @@ class ProviderSpec:
     order; `key_needed` is the sentence for a reader whose key is missing or refused, `wrong_keys` are kinds that people
     take for it. `options` are those of a stored account, all but `base_url` handed to `make` by name; of those in
     `exactly_one_of` it has one.
-    `has_reports` is False where only balances are told, so that nothing is ever complete or late.
+    `has_reports` is False where only balances or requests to others are told: nothing is ever complete or late.
     """
 
     name: str

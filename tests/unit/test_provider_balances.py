@@ -17,7 +17,7 @@ from shared.providers.diagnosis import WRONG_KIND, diagnose
 from shared.providers.registry import REGISTRY
 from tests.fixtures.providers import wire
 from tests.fixtures.providers.recording import Recording, planted, reply, scripted
-from tests.fixtures.providers.registered import STREAMS
+from tests.fixtures.providers.registered import BUCKETED, FEEDS
 from tests.fixtures.providers.wire import KEY, Time, refused
 from tests.unit.test_provider_contract import ECHO, NOT_AMOUNTS
 
@@ -57,8 +57,8 @@ def good(name: str) -> httpx.Response:
 def test_a_provider_tells_something_and_has_its_recording(name: str) -> None:
     contract = Recording(name).load("contract.json")
     assert ("balances" in contract) == (name in TELLING)
-    assert REGISTRY[name].has_reports == (name in dict(STREAMS))
-    assert REGISTRY[name].has_reports or name in TELLING
+    assert REGISTRY[name].has_reports == (name in dict(BUCKETED))
+    assert REGISTRY[name].has_reports or name in TELLING or name in dict(FEEDS)
 
 
 @each_telling
@@ -156,9 +156,10 @@ def test_an_empty_list_is_no_money_and_no_failure(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in REGISTRY if not REGISTRY[name].has_reports])
-def test_who_has_no_reports_has_no_streams_and_no_owner_to_compare(name: str) -> None:
+def test_who_has_no_reports_has_only_feeds_and_no_owner_to_compare(name: str) -> None:
     provider = Recording(name).connect(Recording(name).whole(), Time().budget())
-    assert (provider.streams, provider.names(), provider.owner().id) == ((), (), None)
+    assert all(stream.is_feed for stream in provider.streams)
+    assert (provider.names(), provider.owner().id) == ((), None)
 
 
 @pytest.mark.parametrize(

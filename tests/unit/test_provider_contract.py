@@ -15,7 +15,15 @@ import pytest
 from shared.errors import CredentialError, MalformedResponseError, ProviderUnavailableError
 from tests.fixtures.providers import wire
 from tests.fixtures.providers.recording import Recording, pages, plain, planted, reply, scripted
-from tests.fixtures.providers.registered import STREAMS, each_provider, each_stream, each_verb, good, one_page
+from tests.fixtures.providers.registered import (
+    STREAMS,
+    each_bucketed_stream,
+    each_provider,
+    each_stream,
+    each_verb,
+    good,
+    one_page,
+)
 from tests.fixtures.providers.wire import KEY, Time, refused
 
 if TYPE_CHECKING:
@@ -46,7 +54,7 @@ def test_every_stream_has_a_recording(name: str) -> None:
     assert streams == {stream for provider, stream in STREAMS if provider == name}
 
 
-@each_stream
+@each_bucketed_stream
 def test_the_recording_yields_the_expected_buckets(name: str, stream: str) -> None:
     recording = Recording(name)
     provider = recording.connect(recording.whole(), Time().budget())
@@ -60,7 +68,7 @@ def test_the_recording_yields_the_expected_buckets(name: str, stream: str) -> No
         assert all(bucket.amount is None for bucket in buckets)
 
 
-@each_stream
+@each_bucketed_stream
 def test_parse_is_pure_and_survives_storage(name: str, stream: str) -> None:
     recording = Recording(name)
     provider = recording.connect(recording.whole(), Time().budget())
@@ -136,11 +144,8 @@ def test_a_lasting_failure_ends_after_five_tries(name: str, stream: str, failure
 @pytest.mark.parametrize("fault", [wire.reset, wire.reset_mid_body, wire.cut_mid_body, wire.silence])
 def test_a_broken_connection_is_survived(name: str, stream: str, fault: Callable[[socket], None]) -> None:
     recording = Recording(name)
-    *before, page = (
-        wire.answer(json.dumps(body, default=float).encode())
-        for body in (*recording.before(), recording.first_page(stream))
-    )
-    with wire.misbehaving(*before, fault, page) as address, httpx.Client(trust_env=False) as http:
+    page = json.dumps(recording.first_page(stream), default=float).encode()
+    with wire.misbehaving(fault, wire.answer(page)) as address, httpx.Client(trust_env=False) as http:
         provider = recording.open(http, Time().budget(), address)
         assert provider.fetch(*recording.stream(provider, stream)[:2], None).rows
 
@@ -201,7 +206,7 @@ def test_the_whole_row_must_be_an_object(name: str, stream: str) -> None:
         refused(MalformedResponseError, partial(one_page, name, stream, [reply(body)]))
 
 
-@each_stream
+@each_bucketed_stream
 def test_an_unknown_word_is_accepted(name: str, stream: str) -> None:
     recording = Recording(name)
     notes = recording.load("contract.json")["streams"][stream]
