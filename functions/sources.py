@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from functions.runtime import App
     from shared.providers.base import Provider
+    from shared.providers.spec import ProviderSpec
     from shared.store.accounts import Account
     from shared.store.database import Connection
 
@@ -37,6 +38,7 @@ class Given:
     origin: str
     setting: str
     key: str = field(repr=False)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def given(app: App) -> dict[str, Given]:
@@ -44,10 +46,17 @@ def given(app: App) -> dict[str, Given]:
     credentials = app.settings.credentials()
     origin, suffix = ("demo", "-demo") if app.is_demo else ("environment", "")
     return {
-        f"{name}{suffix}": Given(f"{name}{suffix}", name, origin, setting, credentials[setting].strip())
+        f"{name}{suffix}": Given(
+            f"{name}{suffix}", name, origin, setting, credentials[setting].strip(), _options(app, spec)
+        )
         for name, spec in REGISTRY.items()
         if (setting := spec.find_setting(credentials)) is not None
     }
+
+
+def _options(app: App, spec: ProviderSpec) -> dict[str, str]:
+    found = {one.name: getattr(app.settings, one.setting.lower()) for one in spec.options if one.setting is not None}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def reserved_names() -> set[str]:
@@ -84,7 +93,7 @@ def sources(app: App, seconds: float, provider: str | None = None, account: str 
         DatabaseUnavailableError: the stored accounts cannot be read.
     """
     found = [
-        _source(one.name, one.origin, None, partial(_opened, app, one.provider, one.key, {}), seconds)
+        _source(one.name, one.origin, None, partial(_opened, app, one.provider, one.key, one.options), seconds)
         for one in given(app).values()
         if provider in {None, one.provider} and account in {None, one.name}
     ]

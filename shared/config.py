@@ -126,7 +126,7 @@ class Settings(BaseModel):
     moonshotai_base_url: BaseUrl = "https://api.moonshot.ai/v1"
     deepseek_base_url: BaseUrl = "https://api.deepseek.com"
     litellm_base_url: BaseUrl = "http://127.0.0.1:4000"
-    anthropic_reports: Literal["stable", "analytics"] = "stable"
+    anthropic_reports: Literal["stable", "analytics", "stable+claude-code", "analytics+claude-code"] = "stable"
 
     context_vault_url: BaseUrl | None = None
     context_vault_path: Annotated[str, AfterValidator(_path)] = "/api/memories"

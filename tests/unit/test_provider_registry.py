@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from functions import runtime, sources
+from shared.config import Settings
 from shared.errors import SettingError
 from shared.providers.base import Owner, Provider
 from shared.providers.registry import REGISTRY
@@ -110,6 +113,20 @@ def test_connect_checks_the_address_and_trims_the_key() -> None:
         "https://proxy.test/up/v1/organizations/me",
     ]
     assert requests[0].headers["x-api-key"] == ADMIN
+
+
+def test_the_account_of_a_setting_has_the_options_of_settings() -> None:
+    with httpx.Client() as http:
+        for value, lag in (("", 10), ("analytics", 180), ("stable+claude-code", 10)):
+            settings = Settings.load(
+                {"ANTHROPIC_ADMIN_KEY": ADMIN, "ANTHROPIC_REPORTS": value, "OPENAI_ADMIN_KEY": "x"}
+            )
+            given = sources.given(runtime.build(settings, http))
+            assert given["openai"].options == {}
+            assert given["anthropic"].options == {"reports": value or "stable"}
+            made = REGISTRY["anthropic"].connect(ADMIN, http, Time().budget(), None, given["anthropic"].options)
+            assert made.streams[0].lag == timedelta(minutes=lag)
+            assert [stream.name for stream in made.streams[2:]] == ["claude_code"] * value.count("+")
 
 
 def test_options_are_declared_checked_and_handed_over() -> None:
