@@ -144,8 +144,11 @@ def test_a_lasting_failure_ends_after_five_tries(name: str, stream: str, failure
 @pytest.mark.parametrize("fault", [wire.reset, wire.reset_mid_body, wire.cut_mid_body, wire.silence])
 def test_a_broken_connection_is_survived(name: str, stream: str, fault: Callable[[socket], None]) -> None:
     recording = Recording(name)
-    page = json.dumps(recording.first_page(stream), default=float).encode()
-    with wire.misbehaving(fault, wire.answer(page)) as address, httpx.Client(trust_env=False) as http:
+    *before, page = (
+        wire.answer(json.dumps(body, default=float).encode())
+        for body in (*recording.before(), recording.first_page(stream))
+    )
+    with wire.misbehaving(*before, fault, page) as address, httpx.Client(trust_env=False) as http:
         provider = recording.open(http, Time().budget(), address)
         assert provider.fetch(*recording.stream(provider, stream)[:2], None).rows
 
