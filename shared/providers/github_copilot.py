@@ -6,7 +6,7 @@ Source: "Billing usage" in the REST reference, docs.github.com/rest/billing/usag
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +18,6 @@ from shared.core.makers import maker, seller
 from shared.core.usage import MAX_COUNT, Usage
 from shared.errors import (
     CredentialError,
-    CursorRefusedError,
     MalformedResponseError,
     ProviderError,
     SettingError,
@@ -26,7 +25,7 @@ from shared.errors import (
 )
 from shared.providers.base import Bucket, Name, Owner, Page, Row, Stream, Window
 from shared.providers.http import Budget, JsonClient, Service
-from shared.providers.payload import Payload, Text, Usd, check_window, read
+from shared.providers.payload import Payload, Text, Usd, check_window, read, resumed
 from shared.providers.spec import Option, ProviderSpec, WrongKey
 
 API_VERSION = "2026-03-10"
@@ -142,7 +141,7 @@ class GitHubCopilot:
     def fetch(self, stream: Stream, window: Window, cursor: str | None) -> Page:
         """Read one day, which is a page; see `Provider.fetch`."""
         check_window(window, stream.grain)
-        day = window.start if cursor is None else _day(window, cursor)
+        day = resumed(window, cursor, SPEC.title)
         report = self._report(day)
         if report.time_period != _Period(year=day.year, month=day.month, day=day.day):
             raise MalformedResponseError(f"{self._source} is of another day than {day:%Y-%m-%d} at timePeriod.")
@@ -191,16 +190,6 @@ class GitHubCopilot:
 
 def _refusal(status: int, _said: str) -> type[ProviderError]:
     return _MissingError if status == httpx.codes.NOT_FOUND else ProviderError
-
-
-def _day(window: Window, cursor: str) -> datetime:
-    try:
-        day = datetime.combine(date.fromisoformat(cursor), time(), UTC)
-    except ValueError:
-        day = None
-    if day is None or not window.start < day < window.end:
-        raise CursorRefusedError("A day of GitHub Copilot's report is not in the window.")
-    return day
 
 
 def _model(named: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 
 from shared.core.money import normalise
 from shared.core.usage import MAX_COUNT
-from shared.errors import MalformedResponseError
+from shared.errors import CursorRefusedError, MalformedResponseError
 
 if TYPE_CHECKING:
     from shared.providers.base import Window
@@ -156,6 +156,23 @@ def check_window(window: Window, grain: timedelta) -> None:
             raise ValueError(f"a window must begin and end on whole multiples of {grain} in UTC")
     if window.start >= window.end:
         raise ValueError("a window must end after it begins")
+
+
+def resumed(window: Window, cursor: str | None, title: str) -> datetime:
+    """Return where reading goes on: at the start, or at the day inside the window that a cursor of ours is.
+
+    Raises:
+        CursorRefusedError: it is no such day; `title` names the provider.
+    """
+    if cursor is None:
+        return window.start
+    try:
+        day = datetime.combine(date.fromisoformat(cursor), time(), UTC)
+    except ValueError:
+        day = window.start
+    if not window.start < day < window.end:
+        raise CursorRefusedError(f"A cursor of {title} is no day of the window.")
+    return day
 
 
 def bucket_fault(start: datetime, end: datetime, window: Window, grain: timedelta) -> str | None:

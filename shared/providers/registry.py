@@ -16,6 +16,7 @@ _FILES = (
     "moonshotai",
     "deepseek",
     "github_copilot",
+    "x_ai",
     "litellm",
 )
 
