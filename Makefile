@@ -54,7 +54,7 @@ run: $(VENV)/.local ## start the whole service on this machine
 	@exec $(BIN)/cost-tracker serve
 
 test: $(VENV)/.dev $(SAM_VENV)/.installed $(FOCUS_VENV)/.installed ## run every test, template gates included
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 SOAK ?= 2000
 soak: $(VENV)/.dev ## the state machine over the ledger, at length and at random: make soak SOAK=10000

@@ -55,7 +55,8 @@ def postgres_dsn() -> str:
     dsn = postgres.start(Path(os.environ[_HOME]))
     with psycopg.connect(dsn, autocommit=True) as admin:
         # Nothing here has to survive a power cut.
-        admin.execute("ALTER SYSTEM SET fsync = off")
+        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
+            admin.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
         admin.execute("SELECT pg_reload_conf()")
         admin.execute("SELECT pg_advisory_lock(1)")
         if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_TEMPLATE]).fetchone() is None:
@@ -70,25 +71,30 @@ def postgres_dsn() -> str:
     return dsn
 
 
-def _database(postgres_dsn: str, template: str) -> Iterator[str]:
+@pytest.fixture(scope="session")
+def admin(postgres_dsn: str) -> Iterator[psycopg.Connection]:
+    """One connection that makes and drops databases."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as found:
+        yield found
+
+
+def _database(admin: psycopg.Connection, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_dsn, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    yield make_conninfo(postgres_dsn, dbname=name)
-    with psycopg.connect(postgres_dsn, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    yield make_conninfo(admin.info.dsn, dbname=name)
+    admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
-def dsn(postgres_dsn: str) -> Iterator[str]:
+def dsn(admin: psycopg.Connection) -> Iterator[str]:
     """A migrated, empty database."""
-    yield from _database(postgres_dsn, _TEMPLATE)
+    yield from _database(admin, _TEMPLATE)
 
 
 @pytest.fixture
-def blank_dsn(postgres_dsn: str) -> Iterator[str]:
+def blank_dsn(admin: psycopg.Connection) -> Iterator[str]:
     """A database without a schema."""
-    yield from _database(postgres_dsn, "template0")
+    yield from _database(admin, "template0")
 
 
 @pytest.fixture
