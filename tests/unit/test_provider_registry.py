@@ -116,12 +116,11 @@ def test_connect_checks_the_address_and_trims_the_key() -> None:
 
 
 def test_the_account_of_a_setting_has_the_options_of_settings() -> None:
+    keys = {"ANTHROPIC_ADMIN_KEY": ADMIN, "OPENAI_ADMIN_KEY": "sk-admin-of-tests", "DATABASE_URL": "postgresql://h/d"}
     with httpx.Client() as http:
         for value, lag in (("", 10), ("analytics", 180), ("stable+claude-code", 10)):
-            settings = Settings.load(
-                {"ANTHROPIC_ADMIN_KEY": ADMIN, "ANTHROPIC_REPORTS": value, "OPENAI_ADMIN_KEY": "x"}
-            )
-            given = sources.given(runtime.build(settings, http))
+            settings = Settings.load({**keys, "ANTHROPIC_REPORTS": value})
+            given = sources.given(runtime.build(settings, http, dispatch=runtime.in_a_thread))
             assert given["openai"].options == {}
             assert given["anthropic"].options == {"reports": value or "stable"}
             made = REGISTRY["anthropic"].connect(ADMIN, http, Time().budget(), None, given["anthropic"].options)
