@@ -1,8 +1,8 @@
 """Spend logs of a LiteLLM proxy: single requests to other providers, with who asked for what.
 
 Source: `/spend/logs/v2` of the proxy (docs.litellm.ai/docs/proxy/cost_tracking, spend_management_endpoints.py). Pages
-are offsets over rows in order of their start alone; the total stops at 10,000. So no page but the first of a time is
-asked for: the next one begins at the second in which this one ended, and what is read twice is one event.
+are offsets over rows in order of their start alone, which rows that come late would move, and the total stops at
+10,000. So each answer is the first page of what is left, from the second on in which the one before ended.
 """
 
 from __future__ import annotations
@@ -95,10 +95,13 @@ class _Place:
     def cursor(self) -> str:
         return f"{self.start.isoformat()} {self.page} {self.size}"
 
-    def after(self, last: datetime) -> _Place:
-        """Return where to go on after a page that ended with a request at `last`."""
-        second = last.replace(microsecond=0)
-        return replace(self, start=second, page=1) if second > self.start else replace(self, page=self.page + 1)
+    def after(self, first: datetime, last: datetime) -> _Place:
+        """Return where to go on after a page of requests from `first` to `last`; its last second begins there anew."""
+        begun, ended = first.replace(microsecond=0), last.replace(microsecond=0)
+        if begun < ended:
+            return replace(self, start=ended, page=1)
+        # One second and nothing else: only its own pages divide it.
+        return replace(self, start=ended, page=self.page + 1 if ended == self.start else 2)
 
 
 class LiteLLM:
@@ -148,10 +151,11 @@ class LiteLLM:
             return Page(rows, None, (window.start, window.end))
         if not rows:
             raise MalformedResponseError(f"{_source()} promises more and sends nothing.")
-        then = place.after(rows[-1].start)
+        then = place.after(rows[0].start, rows[-1].start)
         if then.page > _MOST_PAGES:
             raise MalformedResponseError(f"{_source()} has not ended one second after {_MOST_PAGES} pages.")
-        return Page(rows, then.cursor, None)
+        whole = rows if then.page > 1 else tuple(row for row in rows if row.start < then.start)
+        return Page(whole, then.cursor, None)
 
     def parse(self, _stream: Stream, _row: Row) -> Bucket:
         """Fail: requests are events."""
