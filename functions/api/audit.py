@@ -192,7 +192,7 @@ def _days(
         )
     for row in bills.billed(connection, start, min(end, billed_until), ids):
         key = row["account_id"], row["date"]
-        day = found.setdefault(key, Day(names[key[0]], row["date"]))
+        day = found.setdefault(key, Day(names[key[0]], row["date"], provider=providers[key[0]]))
         day.billed, day.charges = row["amount"], set(row["charges"])
     return list(found.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ from shared.core.money import CONTEXT, apportion, total
 from shared.core.report import change_percent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date
 
 # Providers round each line of a bill; less than this per day is rounding, not a difference.
 _ROUNDING = Decimal("0.01")
+# So much of a difference may remain where two days make up for each other.
+_NEARLY = Decimal("0.05")
 
 
 @dataclass(slots=True)
@@ -25,7 +28,8 @@ class Day:
     events of that account and day add up to; `unattributed` what no event explains of the estimate, negative where they
     say more. Events outside the coverage explain nothing, so inside it `logged` and `unattributed` add up to
     `estimated`. `unpriced` names models without a price; `tiers` the service tiers used, `charges` the kinds of the
-    bill's lines; `provider` is ours for whose bill it is.
+    bill's lines; `provider` is ours for whose bill it is, `is_shifted` as `settle` finds; `quarantined` counts rows
+    that are held back.
     """
 
     account: str
@@ -39,6 +43,8 @@ class Day:
     tiers: set[str] = field(default_factory=set)
     charges: set[str] = field(default_factory=set)
     provider: str = ""
+    is_shifted: bool = False
+    quarantined: int = 0
 
     @property
     def explained(self) -> Decimal:
@@ -78,7 +84,10 @@ def table(days: Sequence[Day]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def settle(days: Sequence[Day]) -> None:
-    """Give days that lie before a day with a bill a bill of zero: their bill is written, and there is nothing on it."""
+    """Give days that lie before a day with a bill a bill of zero: their bill is written, and there is nothing on it.
+
+    Days whose difference the day before or after makes up for are marked as shifted.
+    """
     latest: dict[str, date] = {}
     for day in days:
         if day.billed is not None:
@@ -86,6 +95,17 @@ def settle(days: Sequence[Day]) -> None:
     for day in days:
         if day.billed is None and day.account in latest and day.date < latest[day.account]:
             day.billed = Decimal(0)
+    known = {(day.account, day.date): day for day in days}
+    for day in days:
+        beside = (known.get((day.account, day.date + timedelta(days=step))) for step in (-1, 1))
+        day.is_shifted = any(_cancels(day, other) for other in beside if other is not None)
+
+
+def _cancels(day: Day, other: Day) -> bool:
+    """Tell whether two days differ from their bills by nearly the same, one up and one down."""
+    if day.drift is None or other.drift is None or abs(day.drift) < _ROUNDING:
+        return False
+    return abs(CONTEXT.add(day.drift, other.drift)) <= abs(day.drift) * _NEARLY
 
 
 def _row(day: Day, estimated: Decimal, billed: Decimal | None, logged: Decimal) -> dict[str, Any]:
@@ -105,23 +125,83 @@ def _row(day: Day, estimated: Decimal, billed: Decimal | None, logged: Decimal) 
 
 def reason(day: Day) -> str:
     """Say in one sentence why estimate and bill differ, or that they agree."""
+    if day.quarantined:
+        rows = "row is" if day.quarantined == 1 else "rows are"
+        return f"{day.quarantined} {rows} in quarantine and in no figure; release or drop them, GET /admin/quarantine."
     drift = day.drift
     if drift is None:
-        return "The provider has no bill for this day yet; cost reports trail by about a day."
+        return _WITHOUT_BILL.get(
+            day.provider, "The provider has no bill for this day yet; cost reports trail by a day."
+        )
     if abs(drift) < _ROUNDING:
-        return "The estimate and the bill agree."
-    return _bill_is_higher(day) if drift < 0 else _bill_is_lower(day)
-
-
-def _bill_is_higher(day: Day) -> str:
-    if day.unpriced:
+        return _AGREED.get(day.provider, "The estimate and the bill agree.")
+    if day.unpriced and drift < 0:
         return f"{day.unpriced_tokens} tokens have no price ({', '.join(day.unpriced)}); add one and re-price."
-    if "long_context" in day.charges:
-        return "The bill is higher: it charges requests with a long context more, and usage does not tell them apart."
-    return "The bill is higher: usage that the usage report does not show, or a price that changed; check the prices."
+    if day.is_shifted:
+        return "A day beside it differs as much the other way: the bill has usage around midnight on the other day."
+    return next(sentence for applies, sentence in (_HIGHER if drift < 0 else _LOWER) if applies(day))
 
 
-def _bill_is_lower(day: Day) -> str:
-    if day.provider == "anthropic" and any(tier.startswith("priority") for tier in day.tiers):
-        return "Priority tier usage is not in the provider's cost report; compare it with your commitment."
-    return "The bill is lower: credits, a negotiated discount, or requests that were counted but not billed."
+_ITSELF = "What the provider reports is its bill: its amounts are booked as they are, so there is nothing to compare."
+_BALANCE_ONLY = "The provider tells no bill, only what is left of a balance; an invoice can be entered by hand."
+_AGREED = dict.fromkeys(("openrouter", "x-ai", "github-copilot"), _ITSELF)
+_WITHOUT_BILL = {
+    "litellm": "A proxy has no bill: what it logs says who used what, and the bill is that of the provider behind it.",
+    "moonshotai": _BALANCE_ONLY,
+    "deepseek": _BALANCE_ONLY,
+    "aws": "AWS has no bill for this day yet; Cost Explorer has it one or two days later.",
+}
+_Rule = tuple["Callable[[Day], bool]", str]
+# The first that applies; the last one always does.
+_HIGHER: tuple[_Rule, ...] = (
+    (
+        lambda day: "long_context" in day.charges,
+        "The bill is higher: it charges requests with a long context more, and usage does not tell them apart.",
+    ),
+    (
+        lambda day: "fast_mode" in day.charges,
+        "The bill is higher: it charges fast mode more, and usage does not tell it apart.",
+    ),
+    (
+        lambda day: day.estimated == 0,
+        "The bill is for traffic that the usage report does not show, such as another product, region or seat.",
+    ),
+    (
+        lambda day: day.unattributed < 0,
+        "Events say more than the usage report counted, as the bill does: the report is incomplete or still comes.",
+    ),
+    (
+        lambda day: day.provider == "anthropic",
+        "The bill is higher: fast mode, which usage does not tell apart, tax, or a new price; check the prices.",
+    ),
+    (
+        lambda day: day.provider == "openai",
+        "The bill is higher: cached audio or images, which usage does not tell apart, tax, or a new price; check it.",
+    ),
+    (
+        lambda day: day.provider == "aws",
+        "The bill is higher: regions or endpoints that are not asked for, tax, or a new price; check the prices.",
+    ),
+    (
+        lambda _: True,
+        "The bill is higher: usage that the usage report does not show, tax, or a new price; check the prices.",
+    ),
+)
+_LOWER: tuple[_Rule, ...] = (
+    (
+        lambda day: day.provider == "anthropic" and any(tier.startswith("priority") for tier in day.tiers),
+        "Priority tier usage is not in the provider's cost report; compare it with your commitment.",
+    ),
+    (
+        lambda day: day.billed == 0,
+        "Nothing was billed: credits or a plan paid for it, or it was counted and not charged.",
+    ),
+    (
+        lambda day: day.provider == "aws",
+        "The bill is lower: credits, a negotiated discount, provisioned throughput, or a bill that is not final yet.",
+    ),
+    (
+        lambda _: True,
+        "The bill is lower: credits, a negotiated discount, or requests that were counted but not billed.",
+    ),
+)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.money import display
-from shared.core.reconciliation import Day, reason
+from shared.core.reconciliation import Day, reason, settle
 from shared.core.report import change_percent, coverage, figures, ranked, series, share
 from shared.core.totals import TOKEN_CLASSES, Totals, total
 
@@ -106,3 +106,23 @@ def test_every_difference_to_the_bill_has_a_reason() -> None:
     assert "no price" in because("1", "2", charges={"long_context"}, unpriced=["x"])
     assert "lower" in because("2", "1")
     assert "higher" in because("1", "2")
+    assert "fast mode more" in because("1", "2", charges={"tokens", "fast_mode"}, provider="anthropic")
+    assert "does not show" in because("0", "2", provider="openai")
+    assert "Events say more" in because("1", "2", unattributed=Decimal(-1))
+    assert "cached audio" in because("1", "2", provider="openai")
+    assert "Nothing was billed" in because("2", "0")
+    assert "provisioned" in because("2", "1", provider="aws")
+    assert "is its bill" in because("1", "1", provider="openrouter")
+    assert "behind it" in because("1", None, provider="litellm")
+    assert "balance" in because("1", None, provider="deepseek")
+    assert "no price" not in because("2", "1", unpriced=["x"])
+
+
+def test_days_that_make_up_for_each_other_are_a_matter_of_midnight() -> None:
+    told = [("9", "7"), ("5", "6.95"), ("5", "3"), ("5", "5")]
+    days = [Day("a", date(2026, 11, n), Decimal(e), Decimal(b)) for n, (e, b) in enumerate(told, start=1)]
+    days.append(Day("another", date(2026, 11, 4), Decimal(1), Decimal(9)))
+    settle(days)
+    assert [day.is_shifted for day in days] == [True, True, True, False, False]
+    assert "midnight" in reason(days[0])
+    assert "agree" in reason(days[3])
