@@ -18,6 +18,7 @@ _FILES = (
     "github_copilot",
     "x_ai",
     "litellm",
+    "aws",
 )
 
 _SPECS: list[ProviderSpec] = [import_module(f"shared.providers.{file}").SPEC for file in _FILES]

@@ -14,7 +14,7 @@ import pytest
 
 from shared.errors import CredentialError, MalformedResponseError, ProviderUnavailableError
 from tests.fixtures.providers import wire
-from tests.fixtures.providers.recording import Recording, pages, plain, planted, reply, scripted
+from tests.fixtures.providers.recording import Recording, content, pages, plain, planted, reply, scripted
 from tests.fixtures.providers.registered import (
     STREAMS,
     each_bucketed_stream,
@@ -144,10 +144,7 @@ def test_a_lasting_failure_ends_after_five_tries(name: str, stream: str, failure
 @pytest.mark.parametrize("fault", [wire.reset, wire.reset_mid_body, wire.cut_mid_body, wire.silence])
 def test_a_broken_connection_is_survived(name: str, stream: str, fault: Callable[[socket], None]) -> None:
     recording = Recording(name)
-    *before, page = (
-        wire.answer(json.dumps(body, default=float).encode())
-        for body in (*recording.before(), recording.first_page(stream))
-    )
+    *before, page = (wire.answer(content(body)) for body in (*recording.before(stream), recording.first_page(stream)))
     with wire.misbehaving(*before, fault, page) as address, httpx.Client(trust_env=False) as http:
         provider = recording.open(http, Time().budget(), address)
         assert provider.fetch(*recording.stream(provider, stream)[:2], None).rows
@@ -184,7 +181,8 @@ def faults() -> Iterator[tuple[str, str, list[str | int], object]]:
         for values, paths in ((NOT_COUNTS, notes["counts"]), (NOT_AMOUNTS, notes["amounts"])):
             for path in paths:
                 for value in values:
-                    yield name, stream, path, value
+                    if not (notes.get("doubles") and type(value) is float and value.is_integer()):
+                        yield name, stream, path, value
         for word in notes["words"]:
             place = [*notes["row"], *(word if isinstance(word, list) else [word])]
             yield name, stream, place, {"a": "b"}
@@ -215,7 +213,7 @@ def test_an_unknown_word_is_accepted(name: str, stream: str) -> None:
     notes = recording.load("contract.json")["streams"][stream]
     provider = recording.connect(recording.whole(), Time().budget())
     which = recording.stream(provider, stream)[0]
-    assert notes["words"]
+    assert notes["words"] or notes["no_words"]
     for word in notes["words"]:
         place = word if isinstance(word, list) else [word]
         body = planted(recording.first_page(stream), [*notes["row"], *place], "never seen before")
