@@ -16,6 +16,7 @@ from cost_tracker.commands import (
     models,
     projects,
     push,
+    recurring,
     report,
     reprice,
     serve,
@@ -52,3 +53,4 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(projects.app, name="projects")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(recurring.app, name="recurring")

@@ -108,6 +108,22 @@ class Client(Caller):
         answer: Answer = self.post("/api/usage/manual", {name: _exact(value) for name, value in given.items()})
         return answer
 
+    def log_recurring(
+        self, service: str, cost: Decimal | float | str, day: date | str, repeat: str, **fields: object
+    ) -> Answer:
+        """Record what a service costs (USD) again and again from a day on: `weekly`, `monthly` or `yearly`.
+
+        `fields` are as in `POST /api/usage/manual/recurring`, `until` among them. Returns `{"status": "created",
+        "data": rule}`; what is due is booked already.
+
+        Raises:
+            ApiError, UnreachableError: as `log_usage`.
+        """
+        given = {"service": service, "date": day, "cost": Decimal(str(cost)), "repeat": repeat, **fields}
+        body = {name: _exact(value) for name, value in given.items()}
+        answer: Answer = self.post("/api/usage/manual/recurring", body)
+        return answer
+
     def calculate_cost(
         self,
         model: str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions import price_jobs
+from functions import entry_jobs, price_jobs
 from shared.core.periods import local_date
 from shared.core.vault import Style
 from shared.core.windows import Plan
@@ -103,6 +103,12 @@ def _beat(app: App, run_id: int, progress: Mapping[str, Any]) -> None:
 
 
 def _collect(app: App, request: Mapping[str, Any], remaining: Callable[[], float], beat: Beat) -> Outcome:
+    booked = entry_jobs.book(app, request, remaining)
+    outcome = _polled(app, request, remaining, beat)
+    return Outcome(*entry_jobs.with_entries((outcome.status, outcome.result, outcome.error), booked))
+
+
+def _polled(app: App, request: Mapping[str, Any], remaining: Callable[[], float], beat: Beat) -> Outcome:
     fetched = price_jobs.refresh_if_due(app, remaining)
     # Cutting gets half of the time at most. Where time has no end, its half has to have one: inf - inf is no number.
     half = min(remaining(), _LONGEST_SECONDS) / 2

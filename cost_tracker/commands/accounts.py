@@ -11,7 +11,7 @@ import typer
 
 from cost_tracker.connection import AsJson, Key, Url, connected
 from cost_tracker.groups import ListsByDefault
-from cost_tracker.options import parse_usd
+from cost_tracker.options import parse_pairs, parse_usd
 from cost_tracker.output import ExitCode, answer, answers, money, note, print_json, show_table
 
 if TYPE_CHECKING:
@@ -44,6 +44,15 @@ Default = Annotated[
     bool | None, typer.Option("--default/--no-default", help="Events of its provider that name no account are its.")
 ]
 
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="What its provider needs to know, such as organization=acme, or base_url; may be repeated.",
+    ),
+]
+
 
 @app.command("list")
 def list_accounts(*, as_json: AsJson = False, url: Url = None, key: Key = None) -> None:
@@ -56,15 +65,19 @@ def list_accounts(*, as_json: AsJson = False, url: Url = None, key: Key = None) 
     if as_json:
         print_json(rows)
     elif rows:
+        has_options = any(row["options"] for row in rows)
+        is_prepaid = any(row["balance"] for row in rows)
         lines = [
             (
                 row["name"],
                 row["provider"],
                 row["setting"] or row["origin"],
+                *([_options(row)] if has_options else []),
                 row["state"].replace("_", " "),
                 _minute(row["complete_until"]),
                 _lag(row["lag_seconds"], row["usual_lag_seconds"]),
                 "yes" if row["default"] else "",
+                *([_left(row), _runway(row)] if is_prepaid else []),
                 "" if row["monthly_limit"] is None else money(row["monthly_limit"]),
                 row["id"],
             )
@@ -74,14 +87,16 @@ def list_accounts(*, as_json: AsJson = False, url: Url = None, key: Key = None) 
             "Account",
             "Provider",
             "From",
+            *(["Options"] if has_options else []),
             "State",
             "Complete until (UTC)",
             "Lag (usual)",
             "Default",
+            *(["Balance", "Lasts (estimate)"] if is_prepaid else []),
             "Monthly limit",
             "Id",
         )
-        show_table(answers(), "Accounts", names, lines, text_columns=7)
+        show_table(answers(), "Accounts", names, lines, text_columns=7 + has_options)
         for row in rows:
             if row["error"]:
                 note(f"{row['name']}: {row['error']}")
@@ -96,6 +111,7 @@ def add(  # noqa: PLR0913 - the options of the command
     *,
     provider: Annotated[str, typer.Option(metavar="NAME", help="Whose models it pays for, such as anthropic.")],
     credential_stdin: FromStdin = False,
+    option: Options = None,
     default: Default = None,
     monthly_limit: Limit = None,
     as_json: AsJson = False,
@@ -104,12 +120,15 @@ def add(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Add an account. Without a credential it is not polled: its events are the whole truth about it.
 
-    Example: [bold]cost-tracker accounts add 'Claude Max' --provider anthropic[/bold]
+    Examples: [bold]cost-tracker accounts add 'Claude Max' --provider anthropic[/bold]
+
+    [bold]cost-tracker accounts add acme --provider github-copilot --option organization=acme --credential-stdin[/bold]
     """
     body = {
         "name": name,
         "provider": provider,
         **_given(credential_stdin, default=default, monthly_limit=monthly_limit),
+        **({"options": parse_pairs(option, "--option")} if option else {}),
     }
     with connected(url, key, real=True) as client:
         _show(client.post(_PATH, body), as_json=as_json)
@@ -121,21 +140,29 @@ def set_account(  # noqa: PLR0913 - the options of the command
     *,
     new_name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Another name.")] = None,
     credential_stdin: FromStdin = False,
+    option: Options = None,
     default: Default = None,
     monthly_limit: Limit = None,
     as_json: AsJson = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Change an account, or give it a new credential; what is left out stays.
+    """Change an account, or give it a new credential; what is left out stays. NAME= takes an option away.
 
     Example: [bold]cost-tracker accounts set 'Claude Max' --monthly-limit 200 --default[/bold]
     """
     body = _given(credential_stdin, name=new_name, default=default, monthly_limit=monthly_limit)
-    if not body:
-        raise typer.BadParameter("Say what to change: --name, --credential-stdin, --default or --monthly-limit.")
+    changed = parse_pairs(option or (), "--option")
+    if not body and not changed:
+        raise typer.BadParameter(
+            "Say what to change: --name, --credential-stdin, --option, --default or --monthly-limit."
+        )
     with connected(url, key, real=True) as client:
-        _show(client.put(f"{_PATH}/{_id(client, name)}", body), as_json=as_json)
+        account = _account(client, name)
+        if changed:
+            options = {**account["options"], **changed}
+            body["options"] = {what: value for what, value in options.items() if value}
+        _show(client.put(f"{_PATH}/{account['id']}", body), as_json=as_json)
 
 
 @app.command("test")
@@ -193,10 +220,22 @@ def services(*, as_json: AsJson = False, url: Url = None, key: Key = None) -> No
         print_json(rows)
         return
     lines = [
-        (row["name"], row["tracked"], ", ".join(one["name"] for one in row["accounts"]), row["guidance"])
-        for row in rows
+        (row["name"], row["tracked"], ", ".join(one["name"] for one in row["accounts"]), _needs(row)) for row in rows
     ]
     show_table(answers(), "Services", ("Service", "Tracked by", "Accounts", "What it needs"), lines, text_columns=4)
+
+
+def _needs(row: dict[str, Any]) -> str:
+    recurs = f" Recurs {row['repeat']}, on {row['repeat_on']}: log --repeat." if row["repeat"] else ""
+    return f"{row['guidance']}{recurs}"
+
+
+def _left(row: dict[str, Any]) -> str:
+    return ", ".join(f"{one['available']:,.2f} {one['currency']}" for one in row["balance"])
+
+
+def _runway(row: dict[str, Any]) -> str:
+    return ", ".join("?" if one["days"] is None else f"{one['days']:,.0f} d" for one in row["runway"])
 
 
 def _lag(seconds: int | None, usual: int | None) -> str:
@@ -224,12 +263,20 @@ def _credential() -> str:
 
 
 def _id(client: Client, name: str) -> int:
-    rows = client.get(_PATH)["data"]
-    found = next((row["id"] for row in rows if name in {row["name"], str(row["id"])}), None)
+    return int(_account(client, name)["id"])
+
+
+def _account(client: Client, name: str) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = client.get(_PATH)["data"]
+    found = next((row for row in rows if name in {row["name"], str(row["id"])}), None)
     if found is None:
         known = ", ".join(row["name"] for row in rows) or "none yet"
         raise typer.BadParameter(f"There is no account {name!r}; there is {known}.")
-    return int(found)
+    return found
+
+
+def _options(row: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in row["options"].items())
 
 
 def _show(found: dict[str, Any], *, as_json: bool) -> None:
@@ -239,7 +286,8 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
     else:
         polled = "" if account["has_credential"] else ", not polled"
         default = ", its default" if account["default"] else ""
-        answer(f"{account['id']}: {account['name']} of {account['provider']}{default}{polled}")
+        options = f", {_options(account)}" if account["options"] else ""
+        answer(f"{account['id']}: {account['name']} of {account['provider']}{options}{default}{polled}")
     if found.get("warning"):
         note(f"cost-tracker: {found['warning']}")
 

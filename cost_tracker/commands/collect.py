@@ -42,7 +42,7 @@ def collect(
     if run["status"] == "failed":
         note(f"cost-tracker: {run['error']}")
         raise typer.Exit(ExitCode.FAILED)
-    if not (run["result"] or {}).get("accounts"):
+    if not any((run["result"] or {}).get(part) for part in ("accounts", "recurring")):
         note(f"cost-tracker: {run['error']}")
         raise typer.Exit(ExitCode.NOTHING)
     if run["status"] == "partial":
@@ -93,9 +93,16 @@ def _show(run: Run) -> None:
             for stream in account["streams"]
         ]
         title = f"{account['account']} ({account['provider']}): {account['status']}"
-        show_table(console, title, names, rows, text_columns=2)
+        if rows:
+            show_table(console, title, names, rows, text_columns=2)
+        else:
+            console.print(clean(title))
+        for one in account.get("balances", ()):
+            console.print(clean(f"Balance: {one['available']:,.2f} {one['currency']}"))
         if account["error"]:
             console.print(clean(account["error"]))
+    if recurring := (run["result"] or {}).get("recurring"):
+        console.print(f"Recurring entries booked: {count(recurring['entries'])}")
 
 
 def _minute(instant: str | None) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import date, datetime  # noqa: TC003 - Typer reads the annotations
 from decimal import Decimal  # noqa: TC003 - the same
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cost_tracker.commands.recurring import sentence
 from cost_tracker.connection import AsJson, Key, Url, connected
-from cost_tracker.options import day_option, parse_instant, parse_object, parse_tags, parse_usd
+from cost_tracker.options import day_option, parse_instant, parse_object, parse_pairs, parse_usd
 from cost_tracker.output import answer, count, money, note, print_json
 
 if TYPE_CHECKING:
@@ -24,9 +26,18 @@ _OF_EVENTS = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "provider",
     "category", "description", "agent", "user", "session_label", "session_type", "metadata", "recorded_at", "event_id",
 )  # fmt: skip
-_OF_ENTRIES = ("date", "notes")
+_OF_ENTRIES = ("date", "notes", "repeat", "until")
 _SHOWN = {"input_tokens": "input", "output_tokens": "output", "cache_read_tokens": "cache read"}
 _WRITTEN = ("cache_write_tokens", "cache_write_1h_tokens")
+
+
+class Repeat(StrEnum):
+    """How often a cost by hand recurs."""
+
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    YEARLY = "yearly"
+
 
 Count = int | None
 Text = str | None
@@ -77,6 +88,15 @@ def log(  # noqa: PLR0913 - the options of the command
     ] = None,
     day: Annotated[date | None, day_option("The day of the cost, default today.", "--date", panel=_MANUAL)] = None,
     notes: Annotated[Text, typer.Option(metavar="TEXT", help="In your words.", rich_help_panel=_MANUAL)] = None,
+    repeat: Annotated[
+        Repeat | None,
+        typer.Option(
+            metavar="weekly|monthly|yearly",
+            help="It recurs from --date on, and is booked by itself.",
+            rich_help_panel=_MANUAL,
+        ),
+    ] = None,
+    until: Annotated[date | None, day_option("With --repeat: the last day it may have.", panel=_MANUAL)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Price it; store nothing.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -84,6 +104,7 @@ def log(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Record what a call used and print its id, tokens and cost; or, with --service, a cost by hand.
 
+    With --repeat that is booked again on every such day; `cost-tracker recurring` shows and ends it.
     A model without a known price is recorded without a cost, which re-pricing fills in later.
 
     Example: [bold]cost-tracker log --model sonnet --input-tokens 1500 --output-tokens 750 --category planning[/bold]
@@ -104,12 +125,14 @@ def log(  # noqa: PLR0913 - the options of the command
         "provider": provider,
         "session_label": session_label,
         "session_type": session_type,
-        "tags": parse_tags(tag or ()) or None,
+        "tags": parse_pairs(tag or (), "--tag") or None,
         "metadata": metadata,
         "recorded_at": at,
         "event_id": event_id,
         "date": day,
         "notes": notes,
+        "repeat": repeat and repeat.value,
+        "until": until,
     }
     given = {name: value for name, value in fields.items() if value is not None}
     _check(model, service, given, dry_run=dry_run)
@@ -140,6 +163,8 @@ def _check(model: str | None, service: str | None, given: Mapping[str, object], 
             raise typer.BadParameter("A cost by hand needs --cost.")
         if dry_run:
             raise typer.BadParameter("--dry-run prices tokens; a cost by hand has its price already.")
+        if "until" in given and "repeat" not in given:
+            raise typer.BadParameter("--until goes with --repeat only.")
         _refuse(given, _OF_EVENTS, "--model")
 
 
@@ -159,11 +184,15 @@ def _event(client: Client, model: str, given: dict[str, Any], *, dry_run: bool) 
 def _entry(client: Client, service: str, given: dict[str, Any]) -> dict[str, Any]:
     # Which day today is, the tracker knows: its zone may not be ours.
     day = given.pop("date", None) or client.daily()["date"]
+    if "repeat" in given:
+        return client.log_recurring(service, given.pop("cost"), day, given.pop("repeat"), **given)
     return client.log_manual(service, given.pop("cost"), day, **given)
 
 
 def _sentence(found: dict[str, Any], *, dry_run: bool) -> str:
     record = found["data"]
+    if "repeat" in record:
+        return f"recurring {sentence(record)}"
     cost = "no price" if record["cost_usd"] is None else money(record["cost_usd"])
     what = ", ".join(_parts(record))
     if dry_run:

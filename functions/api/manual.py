@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 router: Router[App] = Router("Usage")
 
-_ENTRY = {
+ENTRY = {
     "service": TEXT,
     "account": TEXT_OR_NULL,
     "account_id": {"type": ["integer", "string", "null"]},
@@ -30,7 +30,7 @@ _ENTRY = {
     "project": TEXT_OR_NULL,
     "tags": {"type": ["object", "null"]},
 }
-_OPTIONAL = tuple(name for name in _ENTRY if name not in {"service", "date", "cost"})
+OPTIONAL = tuple(name for name in ENTRY if name not in {"service", "date", "cost"})
 _EXAMPLE = {"service": "chatgpt plus", "date": "2026-11-01", "cost": 20, "notes": "subscription", "project": "Office"}
 _ONE = schema({"success": FLAG, "status": TEXT, "data": schemas.RECORD})
 
@@ -39,8 +39,9 @@ _ONE = schema({"success": FLAG, "status": TEXT, "data": schemas.RECORD})
     "/api/usage/manual",
     scope=Scope.USAGE_WRITE,
     summary="Record what a service cost on a day, by hand",
-    description="It counts at noon UTC of the date; several per day and service are several entries.",
-    body=Body(schema(_ENTRY, *_OPTIONAL), _EXAMPLE),
+    description="It counts at noon UTC of the date; several per day and service are several entries. What is paid "
+    "again and again is recorded once at /api/usage/manual/recurring.",
+    body=Body(schema(ENTRY, *OPTIONAL), _EXAMPLE),
     response=_ONE,
     status=201,
 )
@@ -55,7 +56,7 @@ def create_manual(request: Request, app: App) -> Result:
     scope=Scope.USAGE_WRITE,
     summary="Change a manual entry; what it said is kept",
     description="Fields that are left out stay, null empties one.",
-    body=Body(schema(_ENTRY, *_ENTRY), {"cost": 25}),
+    body=Body(schema(ENTRY, *ENTRY), {"cost": 25}),
     response=_ONE,
     errors=(404, 409),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from functions import sources
 from functions.api.account_schemas import STATES, shown
 from functions.api.routing import Request, Result, Router, Scope
-from functions.api.schemas import COUNT, FLAG, INTEGER, TEXT, array, schema
+from functions.api.schemas import COUNT, FLAG, INTEGER, TEXT, TEXT_OR_NULL, array, schema
 from shared.providers.registry import REGISTRY
 from shared.providers.services import API, SERVICES, TRACKED
 from shared.providers.spec import BASE_URL
@@ -31,6 +31,8 @@ _SERVICE = schema(
         "provider": {"type": "string", "description": "Under which its lines are found"},
         "tracked": {"type": "string", "enum": list(TRACKED)},
         "guidance": {"type": "string", "description": "Which key is needed, or where the figure is"},
+        "repeat": {**TEXT_OR_NULL, "description": "How often an entry by hand recurs; null if it differs each time"},
+        "repeat_on": {**TEXT_OR_NULL, "description": "On which day"},
         "settings": {**array(TEXT), "description": "Settings that may hold its key"},
         "options": {**array(_OPTION), "description": "What an account of it may say besides its credential"},
         "has_account": FLAG,
@@ -66,6 +68,8 @@ def _polled(found: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             "provider": name,
             "tracked": API,
             "guidance": spec.key_needed,
+            "repeat": None,
+            "repeat_on": None,
             "settings": [key.setting for key in spec.key_settings],
             "options": _options(spec),
             **_accounts(found, name),
@@ -83,6 +87,8 @@ def _others(found: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
                 "provider": service.provider,
                 "tracked": service.tracked,
                 "guidance": service.guidance,
+                "repeat": service.repeat,
+                "repeat_on": service.day,
                 "settings": [],
                 "options": [],
                 **_accounts(found if is_whole else [], service.provider),

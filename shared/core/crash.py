@@ -20,6 +20,7 @@ POINTS = (
     "void:rolled-up", "void:marked", "void:answered",
     "merge:buckets", "merge:coverage", "merge:balanced", "merge:closed", "merge:answered",
     "manual:stored", "manual:answered", "manual:kept", "manual:edited", "manual:deleted",
+    "recurring:booked", "recurring:answered",
     # Of a day: re-pricing and the automatic pricing pass the same ones.
     "reprice:priced", "reprice:applied", "reprice:balanced", "reprice:noted", "reprice:answered",
     "reassign:moved", "reassign:applied", "reassign:balanced", "reassign:noted", "reassign:answered",

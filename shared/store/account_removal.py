@@ -24,7 +24,7 @@ def usage(connection: Connection, account_id: int) -> dict[str, int]:
 
 def archive(connection: Connection, account_id: int, now: datetime) -> None:
     """End an account's polling: its credential goes, its figures and its coverage stay."""
-    _end_collections(connection, account_id)
+    _end_what_recurs(connection, account_id, now)
     connection.execute(
         """
         UPDATE accounts SET credential = NULL, is_default = false, error = NULL, archived_at = coalesce(archived_at, %s)
@@ -36,7 +36,7 @@ def archive(connection: Connection, account_id: int, now: datetime) -> None:
 
 def mark(connection: Connection, account_id: int, now: datetime) -> None:
     """Have nothing new belong to an account: what is being written ends before this transaction or fails after it."""
-    _end_collections(connection, account_id)
+    _end_what_recurs(connection, account_id, now)
     connection.execute(
         """
         UPDATE accounts SET credential = NULL, is_default = false, deleting_at = coalesce(deleting_at, %s) WHERE id = %s
@@ -87,7 +87,11 @@ def _count_out(connection: Connection, account_id: int) -> None:
     connection.execute("DELETE FROM rollup_quarter WHERE account_id = %s AND lines = 0", [account_id])
 
 
-def _end_collections(connection: Connection, account_id: int) -> None:
+def _end_what_recurs(connection: Connection, account_id: int, now: datetime) -> None:
     # First the checkpoint, as collections do. One that is under way finds it gone and stops.
     connection.execute("DELETE FROM collection_state WHERE account_id = %s", [account_id])
     connection.execute("DELETE FROM staged_rows WHERE account_id = %s", [account_id])
+    connection.execute(
+        "UPDATE recurring_entries SET ended_at = %s, updated_at = %s WHERE account_id = %s AND ended_at IS NULL",
+        [now, now, account_id],
+    )

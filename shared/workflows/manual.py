@@ -54,7 +54,7 @@ def create(
             notes["drawn"] = int(events.draw_ids(connection, 1)[0])
         line_id: int = notes["drawn"]
         if not events.has(connection, line_id):
-            store.insert(connection, line_id, _line(connection, load_book, body, now), MAIN)
+            store.insert(connection, line_id, line_of(connection, load_book, body, now), MAIN)
             crash.at("manual:stored")
         return _record(connection, line_id)
 
@@ -85,7 +85,7 @@ def edit(
         said = _said(before)
         if "account" in body or "account_id" in body:
             said.pop("account_id")
-        after = _line(connection, load_book, {**said, **body}, now)
+        after = line_of(connection, load_book, {**said, **body}, now)
         if any(after[name] != before[name] for name in store.COLUMNS if name not in {"updated_at", "tags"}) or (
             _tags(after["tags"]) != before["tags"]
         ):
@@ -153,7 +153,7 @@ def _said(line: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _line(
+def line_of(
     connection: Connection, load_book: Callable[[Connection], PriceBook], body: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
     """Return the ledger columns that an entry decides.
@@ -166,7 +166,7 @@ def _line(
         model = check_label("model", body.get("model"), _LONGEST)
         project = check_label("project", body.get("project"), _LONGEST)
         found = {
-            "recorded_at": datetime.combine(_date(body.get("date")), _NOON),
+            "recorded_at": noon(_date(body.get("date"))),
             "cost": (cost := _cost(body.get("cost"))),
             "reported_cost": cost,
             "input_tokens": count("tokens", body.get("tokens")),
@@ -190,6 +190,11 @@ def _line(
         "project": project or assign(projects.rules(connection)),
         "project_given": project is not None,
     }
+
+
+def noon(day: date) -> datetime:
+    """Return the instant that an entry of this date counts at."""
+    return datetime.combine(day, _NOON)
 
 
 def _service(value: object) -> str:

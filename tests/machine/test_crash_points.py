@@ -110,6 +110,7 @@ WORK: dict[str, Sequence[Callable[[World], None]]] = {
 # What the model knows nothing of: each has a test of its own that kills at its points.
 ELSEWHERE = {
     "quarantine": "tests/integration/test_quarantine.py",
+    "recurring": "tests/integration/test_recurring.py",
 }
 POINTS = [point for point in crash.POINTS if point.partition(":")[0] not in ELSEWHERE]
 CASES = [(point, work) for point in POINTS for work in WORK.get(point) or WORK[point.partition(":")[0]]]
