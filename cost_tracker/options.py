@@ -58,8 +58,8 @@ def parse_usd(text: str) -> Decimal:
     return amount
 
 
-def parse_tags(pairs: Sequence[str]) -> dict[str, str]:
-    """Return the tags of `KEY=VALUE` texts.
+def parse_pairs(pairs: Sequence[str], flag: str) -> dict[str, str]:
+    """Return what `KEY=VALUE` texts say; `flag` is how they are given.
 
     Raises:
         BadParameter: another form, or a key twice.
@@ -68,7 +68,7 @@ def parse_tags(pairs: Sequence[str]) -> dict[str, str]:
     for text in pairs:
         key, equals, value = text.partition("=")
         if not equals or not key.strip() or key.strip() in found:
-            raise typer.BadParameter(f"{text!r} is not KEY=VALUE with a key of its own.", param_hint="--tag")
+            raise typer.BadParameter(f"{text!r} is not KEY=VALUE with a key of its own.", param_hint=flag)
         found[key.strip()] = value
     return found
 
