@@ -80,6 +80,10 @@ def trust(coverage: dict[str, Any]) -> list[str]:
     if requests or tokens:
         of = f" of {count(requests)} request{'' if requests == 1 else 's'}" if requests else ""
         lines.append(f"Not in the costs: {count(tokens)} tokens{of}, whose price is not known.")
+    if held := coverage.get("quarantined_rows"):
+        cost = f" ({money(coverage['quarantined_cost'])})" if coverage["quarantined_cost"] else ""
+        rows = "row looks" if held == 1 else "rows look"
+        lines.append(f"Held back: {held} {rows} absurd{cost}; `cost-tracker quarantine` shows them.")
     if coverage.get("demo"):
         lines.append("Demo: the organisation and its figures are invented.")
     return lines

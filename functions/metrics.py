@@ -15,7 +15,7 @@ from functions import sources
 from functions.logs import SERVICE, logger
 from shared.core.silence import MEMORY, is_late, is_unused
 from shared.errors import CostTrackerError
-from shared.store import accounts
+from shared.store import accounts, quarantine
 from shared.store import silence as store
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ RUNS_FAILED = Metric("RunsFailed", MetricUnit.Count)
 ROLLUP_DRIFT = Metric("RollupDriftDays", MetricUnit.Count)
 # Closed days whose summary the vault does not have yet, after a push.
 SUMMARIES_PENDING = Metric("SummariesPending", MetricUnit.Count)
+# Rows of reports that are held back as absurd. Nobody is woken for them: figures are right without them.
+ROWS_QUARANTINED = Metric("RowsQuarantined", MetricUnit.Count)
+# What alarms watch.
 EVERY = (COLLECTOR_LAG, ACCOUNTS_FAILED, ACCOUNTS_SILENT, RUNS_FAILED, ROLLUP_DRIFT, SUMMARIES_PENDING)
 
 
@@ -82,6 +85,7 @@ def _of_collection(app: App) -> dict[Metric, float]:
     try:
         known = polled(app)
         quiet = silent(app, known)
+        held = app.database.run(quarantine.count)
     except CostTrackerError as error:
         # The run is closed: failing here would only have Lambda repeat it. The alarm treats silence as a breach.
         logger.warning("the state of the accounts is unknown", extra={"error": str(error)})
@@ -90,7 +94,10 @@ def _of_collection(app: App) -> dict[Metric, float]:
     values: dict[Metric, float] = {
         ACCOUNTS_FAILED: sum(account.state not in {"ok", "new"} for account in known),
         ACCOUNTS_SILENT: len(quiet),
+        ROWS_QUARANTINED: held,
     }
+    if held:
+        logger.warning("rows are in quarantine", extra={"rows": held})
     if quiet:
         logger.warning("accounts are silent", extra={"accounts": [account.name for account in quiet]})
     lag = collector_lag(known, app.clock())

@@ -83,11 +83,12 @@ class _Bars:
 def _show(run: Run) -> None:
     console = answers()
     for account in (run["result"] or {}).get("accounts", ()):
-        names = ("Stream", "Window (UTC)", "Pages", "New", "Changed", "Unchanged", "Removed")
+        names = ("Stream", "Window (UTC)", "Why", "Pages", "New", "Changed", "Unchanged", "Removed")
         rows = [
             (
                 stream["stream"],
                 f"{_minute(stream['window_start'])} to {_minute(stream['window_end'])}",
+                stream["why"],
                 *(count(stream[name]) for name in ("pages", "new", "changed", "unchanged", "removed")),
             )
             for stream in account["streams"]

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from functions import sources
 from functions.api import balances
 from functions.api.errors import nearest, refuse_unknown
-from functions.api.schemas import FLAG, INSTANT, INSTANT_OR_NULL, INTEGER, MONEY_OR_NULL, TEXT, TEXT_OR_NULL, schema
+from functions.api.schemas import (
+    COUNT,
+    FLAG,
+    INSTANT,
+    INSTANT_OR_NULL,
+    INTEGER,
+    MONEY_OR_NULL,
+    TEXT,
+    TEXT_OR_NULL,
+    schema,
+)
 from shared.core.conventions import EventError
 from shared.core.labels import check_label
 from shared.core.money import parse_money
@@ -168,6 +178,11 @@ def read_options(body: Mapping[str, Any], provider: str) -> dict[str, str]:
     return _checked(spec_of(provider, "options"), value)
 
 
+def check_options(provider: str, options: Mapping[str, Any]) -> None:
+    """Refuse options with which an account cannot be polled; raises as `read_name`."""
+    _checked(spec_of(provider, "options"), options)
+
+
 def spec_of(provider: str, field: str) -> ProviderSpec:
     """Return what is known of a provider that can be polled.
 
@@ -231,7 +246,7 @@ def wrong(field: str, message: str) -> InvalidInputError:
     return InvalidInputError(message, [{"field": field, "message": message}])
 
 
-def _checked(spec: ProviderSpec, options: dict[str, Any]) -> dict[str, str]:
+def _checked(spec: ProviderSpec, options: Mapping[str, Any]) -> dict[str, str]:
     try:
         return spec.check_options(options)
     except OptionError as error:

@@ -19,8 +19,8 @@ from shared.core.totals import Totals
 from shared.core.usage import Usage
 from shared.core.windows import floor
 from shared.store import explain as explain_store
+from shared.store import quarantine, reports
 from shared.store import reconciliation as bills
-from shared.store import reports
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,7 +78,9 @@ def _explain(request: Request, app: App, connection: Connection) -> dict[str, An
         "balanced": [
             {"model": row["model"], "cost": _exact(row["cost"])} for row in rows if row["source"] == "attribution"
         ],
-        "coverage": question.coverage(totals, counted_sources(_by_source(whole))),
+        "coverage": question.coverage(
+            connection, (period.start, period.end), totals, counted_sources(_by_source(whole))
+        ),
     }
 
 
@@ -124,8 +126,10 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
 def _note(row: dict[str, Any], rates: Rates | None) -> str:
     if rates is not None:
         return "tokens x price"
-    if row["source"] == "api" and not row["cost"] and _usage(row) != Usage():
-        return "counted only; what it costs is on the bill, as lines of their own"
+    if row["source"] == "api" and _usage(row) != Usage():
+        if row["request_type"] is not None:
+            return "counted only; what it costs is on the bill, as lines of their own"
+        return "as charged by the provider, whose report has tokens and money"
     return "as billed by the provider; no token explains it"
 
 
@@ -167,7 +171,7 @@ def _reconciliation(request: Request, app: App, connection: Connection) -> dict[
         "end": asked.end,
         **figures,
         "data": rows,
-        "coverage": question.coverage(totals, counted_sources(_by_source(whole))),
+        "coverage": question.coverage(connection, (span.start, span.end), totals, counted_sources(_by_source(whole))),
     }
 
 
@@ -194,6 +198,9 @@ def _days(
         key = row["account_id"], row["date"]
         day = found.setdefault(key, Day(names[key[0]], row["date"], provider=providers[key[0]]))
         day.billed, day.charges = row["amount"], set(row["charges"])
+    for row in quarantine.by_day(connection, start, end, ids):
+        key = row["account_id"], row["date"]
+        found.setdefault(key, Day(names[key[0]], row["date"])).quarantined = row["rows"]
     return list(found.values())
 
 

@@ -16,6 +16,7 @@ from functions.api import (
     models,
     prices,
     projects,
+    quarantine,
     records,
     recurring,
     reports,
@@ -50,6 +51,7 @@ ROUTERS = (
     prices.router,
     projects.router,
     runs.router,
+    quarantine.router,
     vault.router,
     keys.router,
 )

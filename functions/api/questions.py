@@ -15,12 +15,12 @@ from shared.core.report import coverage
 from shared.core.totals import Totals
 from shared.errors import InvalidInputError
 from shared.prices.names import names
-from shared.store import accounts, ledger, prices, reports
+from shared.store import accounts, ledger, prices, quarantine, reports
 from shared.store.reports import DIMENSIONS, Filters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from functions.api.query import Param
     from functions.api.routing import Request
@@ -51,12 +51,16 @@ class Question:
             return found.get(value, NO_ACCOUNT)
         return reports.UNASSIGNED if value is None else str(value)
 
-    def coverage(self, totals: Totals, seen: Sequence[str]) -> dict[str, Any]:
-        """Return the coverage block of a report over these totals, whose lines have the sources `seen`."""
+    def coverage(
+        self, connection: Connection, span: tuple[datetime, datetime], totals: Totals, seen: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return the coverage block of a report over these totals of `[start, end)`; its lines' sources are `seen`."""
+        held = quarantine.touching(connection, *span, self.filters)
         return coverage(
             totals,
             seen,
             [one.complete_until for one in self.accounts if sources.is_awaited(one)],
+            (held["rows"], held["cost"]),
             is_demo=self.is_demo,
         )
 

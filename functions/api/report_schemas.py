@@ -45,6 +45,8 @@ COVERAGE = schema(
         "basis": {"type": "string", "enum": ["reported", "estimated", "mixed"]},
         "unpriced_requests": INTEGER,
         "unpriced_tokens": INTEGER,
+        "quarantined_rows": {**COUNT, "description": "Rows held back as absurd, in no figure here"},
+        "quarantined_cost": {**MONEY, "description": "What they would cost, as far as they have a price"},
         "demo": FLAG,
     },
     "demo",

@@ -146,7 +146,7 @@ def _breakdown(request: Request, app: App, connection: Connection, dimension: st
         "dimension": dimension,
         "total_cost": total,
         "data": data,
-        "coverage": question.coverage(totals, counted_sources(parts["source"])),
+        "coverage": question.coverage(connection, (span.start, span.end), totals, counted_sources(parts["source"])),
     }
 
 
@@ -176,7 +176,9 @@ def _range_report(request: Request, app: App, connection: Connection, group_by: 
         "tz": question.zone.key,
         "total_cost": total,
         "periods": entries,
-        "coverage": question.coverage(sum_of(sums.totals for sums in answered), sorted(sources)),
+        "coverage": question.coverage(
+            connection, (bounds[0], bounds[-1]), sum_of(sums.totals for sums in answered), sorted(sources)
+        ),
     }
 
 
@@ -184,7 +186,8 @@ def _figures(connection: Connection, question: Question, period: Period) -> dict
     """Return the daily shape of one period, coverage included."""
     totals, parts = _sums(connection, question, period, (*BREAKDOWNS, "source"), BREAKDOWNS)
     sources = counted_sources(parts.pop("source"))
-    return {**figures(totals, parts), "coverage": question.coverage(totals, sources)}
+    covered = question.coverage(connection, (period.start, period.end), totals, sources)
+    return {**figures(totals, parts), "coverage": covered}
 
 
 def _sums(

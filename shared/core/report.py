@@ -77,11 +77,17 @@ def change_percent(now: Decimal, before: Decimal) -> Decimal | None:
 
 
 def coverage(
-    totals: Totals, sources: Iterable[str], complete_until: Iterable[datetime | None], *, is_demo: bool
+    totals: Totals,
+    sources: Iterable[str],
+    complete_until: Iterable[datetime | None],
+    held: tuple[int, Decimal] = (0, Decimal(0)),
+    *,
+    is_demo: bool,
 ) -> dict[str, Any]:
-    """Say how far to trust a report: complete until when, from bills or estimates, and what had no price.
+    """Say how far to trust a report: complete until when, from bills or estimates, what had no price or is held back.
 
-    `sources` are those of the lines summed, `complete_until` the polled accounts in question (None: never collected).
+    `sources` are those of the lines summed, `complete_until` the polled accounts in question (None: never collected),
+    `held` the rows in quarantine that it would count, and their cost in USD as far as they have a price.
     """
     polled = list(complete_until)
     reported = {"api", "attribution"}
@@ -95,6 +101,8 @@ def coverage(
         "basis": basis,
         "unpriced_requests": totals.unpriced_requests,
         "unpriced_tokens": totals.unpriced_tokens,
+        "quarantined_rows": held[0],
+        "quarantined_cost": display(held[1]),
         **({"demo": True} if is_demo else {}),
     }
 

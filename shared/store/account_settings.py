@@ -18,7 +18,8 @@ _SHOWN = """
     complete_until, collected_at, archived_at, deleting_at, created_at, credential IS NOT NULL AS has_credential,
     (
         SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FROM account_lags WHERE account_id = accounts.id
-    )::bigint AS usual_lag_seconds
+    )::bigint AS usual_lag_seconds,
+    (SELECT count(*) FROM quarantine WHERE account_id = accounts.id AND quarantine.state = 'held') AS quarantined_rows
 """
 
 

@@ -129,18 +129,17 @@ def get(connection: Connection, row_id: int) -> dict[str, Any] | None:
 
 
 def newest(
-    connection: Connection, state: str | None, account_id: int | None, before: int | None, limit: int, offset: int
+    connection: Connection, state: str | None, before: int | None, limit: int, offset: int
 ) -> list[dict[str, Any]]:
-    """Return rows with ids below `before`, those of a state or of an account only if that is said, newest first."""
+    """Return rows with ids below `before`, of one state or of all, newest first."""
     return connection.execute(
         f"""
         SELECT {_SHOWN} FROM {_FROM}
         WHERE (%(state)s::text IS NULL OR quarantine.state = %(state)s)
-            AND (%(account)s::bigint IS NULL OR quarantine.account_id = %(account)s)
             AND (%(before)s::bigint IS NULL OR quarantine.id < %(before)s)
         ORDER BY quarantine.id DESC LIMIT %(limit)s OFFSET %(offset)s
         """,
-        {"state": state, "account": account_id, "before": before, "limit": limit, "offset": offset},
+        {"state": state, "before": before, "limit": limit, "offset": offset},
     ).fetchall()
 
 
@@ -154,6 +153,17 @@ def touching(connection: Connection, start: datetime, end: datetime, filters: Fi
     if row is None:
         raise AssertionError("an aggregate gives a row")
     return row
+
+
+def by_day(connection: Connection, start: datetime, end: datetime, accounts: Sequence[int]) -> list[dict[str, Any]]:
+    """Return `account_id, date` (UTC) and the number of `rows` that are held of these accounts in `[start, end)`."""
+    return connection.execute(
+        """
+        SELECT account_id, (recorded_at AT TIME ZONE 'UTC')::date AS date, count(*) AS rows FROM quarantine
+        WHERE state = 'held' AND recorded_at >= %s AND recorded_at < %s AND account_id = ANY(%s) GROUP BY 1, 2
+        """,
+        [start, end, list(accounts)],
+    ).fetchall()
 
 
 def count(connection: Connection) -> int:

@@ -42,13 +42,19 @@ def estimated(
 
 
 def billed(connection: Connection, start: datetime, end: datetime, accounts: list[int] | None) -> list[dict[str, Any]]:
-    """Return `account_id, date, amount` (USD) and `charges` of the bills whose buckets start in `[start, end)`."""
+    """Return `account_id, date, amount` (USD) and `charges` of the bills whose buckets start in `[start, end)`.
+
+    What is held back as absurd, or was dropped, is in no figure, so not in these either.
+    """
     return connection.execute(
         f"""
         SELECT account_id, (bucket_start AT TIME ZONE 'UTC')::date AS date, sum(amount) AS amount,
             coalesce(array_agg(DISTINCT charge) FILTER (WHERE charge IS NOT NULL AND amount <> 0), '{{}}') AS charges
         FROM buckets
         WHERE amount IS NOT NULL AND bucket_start >= %(start)s AND bucket_start < %(end)s AND {_FILTER}
+            AND NOT EXISTS (
+                SELECT FROM quarantine WHERE quarantine.bucket_id = buckets.id AND quarantine.state <> 'released'
+            )
         GROUP BY 1, 2
         """,
         {"start": start, "end": end, "accounts": accounts},

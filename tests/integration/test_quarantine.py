@@ -67,7 +67,7 @@ def row(database: Database, fake: FakeAnthropic, data: FixedDataset) -> int:
 
 
 def rows(database: Database, state: str | None = "held") -> list[dict[str, Any]]:
-    return database.run(lambda c: quarantine.newest(c, state, None, None, 100, 0))
+    return database.run(lambda c: quarantine.newest(c, state, None, 100, 0))
 
 
 def cost(database: Database) -> Decimal:

@@ -81,11 +81,13 @@ def test_coverage_is_only_as_complete_as_the_slowest_account() -> None:
     assert (block["complete_until"], block["basis"], "demo" in block) == (early, "reported", False)
     assert coverage(Totals(), ["api"], [late, None], is_demo=False)["complete_until"] is None
     assert coverage(Totals(), ["event"], [], is_demo=False)["basis"] == "estimated"
-    assert coverage(Totals(), ["api", "event"], [late], is_demo=True) == {
+    assert coverage(Totals(), ["api", "event"], [late], (2, Decimal("6000.1")), is_demo=True) == {
         "complete_until": late,
         "basis": "mixed",
         "unpriced_requests": 0,
         "unpriced_tokens": 0,
+        "quarantined_rows": 2,
+        "quarantined_cost": Decimal("6000.1"),
         "demo": True,
     }
 
@@ -98,6 +100,8 @@ def test_every_difference_to_the_bill_has_a_reason() -> None:
         return reason(day)
 
     assert "no bill" in because("1", None)
+    assert because("1", "1", quarantined=1).startswith("1 row is in quarantine")
+    assert because("1", None, quarantined=2).startswith("2 rows are in quarantine")
     assert "agree" in because("1", "1.009")
     assert "claude-x" in because("1", "2", unpriced=["claude-x"], unpriced_tokens=5)
     assert "Priority" in because("2", "1", tiers={"priority"}, provider="anthropic")
