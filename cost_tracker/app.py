@@ -16,6 +16,7 @@ from cost_tracker.commands import (
     models,
     projects,
     push,
+    quarantine,
     recurring,
     report,
     reprice,
@@ -54,3 +55,4 @@ app.add_typer(models.app, name="models")
 app.add_typer(projects.app, name="projects")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(recurring.app, name="recurring")
+app.add_typer(quarantine.app, name="quarantine")

@@ -95,9 +95,11 @@ def _show(run: Run) -> None:
         ]
         title = f"{account['account']} ({account['provider']}): {account['status']}"
         if rows:
-            show_table(console, title, names, rows, text_columns=2)
+            show_table(console, title, names, rows, text_columns=3)
         else:
             console.print(clean(title))
+        if held := sum(stream["held"] for stream in account["streams"]):
+            console.print(f"Held back as absurd: {count(held)}; `cost-tracker quarantine` shows and releases them.")
         for one in account.get("balances", ()):
             console.print(clean(f"Balance: {one['available']:,.2f} {one['currency']}"))
         if account["error"]:

@@ -63,6 +63,7 @@ ACCOUNT = schema(
         "lag_seconds": {**_SECONDS_OR_NULL, "description": "How far complete_until is behind now; null if not polled"},
         "usual_lag_seconds": {**_SECONDS_OR_NULL, "description": "The median after the latest collections"},
         **balances.SHAPES,
+        "quarantined_rows": {**COUNT, "description": "Rows of its reports that look absurd, in no total"},
         "archived_at": INSTANT_OR_NULL,
         "created_at": INSTANT,
     }
@@ -128,6 +129,7 @@ def _shown(row: Mapping[str, Any], given: sources.Given | None, is_default: bool
         "usual_lag_seconds": row["usual_lag_seconds"] if is_polled else None,
         "balance": [],
         "runway": [],
+        "quarantined_rows": row["quarantined_rows"],
         "archived_at": row["archived_at"],
         "created_at": row["created_at"],
     }
