@@ -235,7 +235,7 @@ def _left(row: dict[str, Any]) -> str:
 
 
 def _runway(row: dict[str, Any]) -> str:
-    return ", ".join("?" if one["days"] is None else f"{one['days']:,.0f} d" for one in row["runway"])
+    return ", ".join("?" if one["days"] is None else f"{int(one['days']):,} d" for one in row["runway"])
 
 
 def _lag(seconds: int | None, usual: int | None) -> str:

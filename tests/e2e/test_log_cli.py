@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shlex
 from decimal import Decimal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.store.database import connect
 from tests.e2e.commands import Cli, local
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -168,6 +170,45 @@ def test_accounts_are_made_changed_and_removed(cli: Cli) -> None:
     assert cli("accounts", "remove", "Work").out == "Work: removed\n"
     assert "anthropic" in {row["id"] for row in cli.json("accounts", "services")}
     assert "Tracked by" in cli("accounts", "services").out
+
+
+def test_what_recurs_is_booked_listed_and_ended(cli: Cli) -> None:
+    assert cli("recurring").code == 3
+    plan = ("log", "--service", "claude-max", "--cost", "100", "--repeat", "monthly")
+    past = cli(*plan, "--date", "2026-01-31", "--until", "2026-04-30", "--notes", "Max 5x")
+    assert past.out == "recurring 1: claude-max, $100.00 monthly, 4 booked, ended\n"
+    coming = cli.json(*plan[:-1], "yearly", "--date", "2190-02-01")["data"]
+    assert (coming["id"], coming["next"], coming["booked"]) == (2, "2190-02-01", 0)
+    days = [row["recorded_at"][:10] for row in cli.json("export", "--source", "manual", "--format", "json")]
+    assert sorted(days) == ["2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30"]
+    assert cli("recurring", "set", "2", "--cost", "120").out == (
+        "2: claude-max, $120.00 yearly, 0 booked, next 2190-02-01\n"
+    )
+    assert cli("recurring", "end", "2").out == "2: claude-max, $120.00 yearly, 0 booked, ended\n"
+    assert [row["active"] for row in cli.json("recurring")] == [False, False]
+    assert "$120.00" in cli("recurring", "list").out
+    assert cli("recurring", "set", "2", "--cost", "1").code == 1
+    assert cli("recurring", "set", "2").code == 2
+    assert cli("log", "--service", "x", "--cost", "1", "--until", "2026-04-30").code == 2
+    assert cli("log", "--model", "sonnet", "--cost", "1", "--repeat", "weekly").code == 2
+
+
+def test_a_balance_is_shown_with_how_long_it_lasts(cli: Cli) -> None:
+    cli("accounts", "add", "chat", "--provider", "deepseek")
+    assert "Balance" not in cli("accounts").out
+    with connect(os.environ["DATABASE_URL"]) as connection:
+        connection.execute("UPDATE accounts SET balances_at = '2026-11-03Z'")
+        for day, left in ((1, "30"), (3, "24.5")):
+            connection.execute(
+                "INSERT INTO balances (account_id, at, currency, available, called) "
+                "SELECT id, make_timestamptz(2026, 11, %s, 0, 0, 0, 'UTC'), 'CNY', %s::numeric, 'total' FROM accounts",
+                [day, left],
+            )
+    shown = cli("accounts").out
+    assert "24.50 CNY" in shown
+    assert "8 d" in shown
+    [account] = cli.json("accounts")
+    assert (account["runway"][0]["spent_per_day"], account["runway"][0]["days"]) == (Decimal("2.75"), Decimal("8.9"))
 
 
 def test_a_credential_comes_from_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
