@@ -58,10 +58,6 @@ SERVICES = (
         "Send each answer's usage object to POST /api/usage; platform.deepseek.com, Usage has the amounts by month.",
     ),
     Service(
-        "litellm", "LiteLLM proxy", "litellm", EVENTS,
-        "Import its spend logs as events: they say who used what, and the upstream provider's bill is the money.",
-    ),
-    Service(
         "groq", "Groq", "groq", MANUAL,
         "Enter each month's invoice from console.groq.com, Settings, Billing, at its last day; new accounts are "
         "invoiced within the month as well, and Dashboard, Usage has the amount by day.",
