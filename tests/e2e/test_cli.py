@@ -1,18 +1,14 @@
 """The command against a real service on a free port, and in process, over a real Postgres and the demo's provider."""
 
 import json
-import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -24,9 +20,7 @@ from cost_tracker.client import Client
 from infra.local.service import LocalService
 from infra.local.tracker import Tracker
 from shared.config import Settings
-from shared.core import jsontext
-
-COMMAND = (sys.executable, "-c", "from cost_tracker.main import main; main()")
+from tests.e2e.processes import Cli, kept
 
 
 @pytest.fixture
@@ -34,9 +28,8 @@ def environment(dsn: str, tmp_path: Path) -> dict[str, str]:
     """A tracker of this test's own: two days of history, because ninety take seconds."""
     parts = conninfo_to_dict(dsn)
     url = f"postgresql://{parts['user']}@/{parts['dbname']}?host={quote(str(parts['host']), safe='')}"
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {
-        **kept,
+        **kept(),
         "DATABASE_URL": url,
         "COST_TRACKER_HOME": str(tmp_path / "home"),
         "COLLECTION_BACKFILL_DAYS": "2",
@@ -49,38 +42,6 @@ def service(environment: dict[str, str]) -> Iterator[LocalService]:
     with LocalService(Settings.load(environment)) as found:
         Client(http=found.tracker.client()).follow({"id": found.first_run, "status": "running"})
         yield found
-
-
-class Cli:
-    def __init__(self, environment: dict[str, str], cwd: Path) -> None:
-        self.environment = environment
-        self.cwd = cwd
-
-    def __call__(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own command
-            [*COMMAND, *arguments],
-            env={**self.environment, **changed},
-            cwd=self.cwd,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def json(self, *arguments: str, **changed: str) -> Any:  # noqa: ANN401 - JSON is any shape
-        done = self(*arguments, "--json", **changed)
-        assert done.returncode == 0, done.stderr
-        return jsontext.loads(done.stdout)
-
-    def start(self, *arguments: str, **changed: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603 - our own command
-            [*COMMAND, *arguments],
-            env={**self.environment, **changed},
-            cwd=self.cwd,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
 
 
 @pytest.fixture

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import httpx
@@ -19,38 +15,14 @@ from functions.api import main
 from functions.api.routing import KEY_SCOPES
 from infra.local.gateway import Gateway
 from shared.config import Settings
-from shared.core import jsontext, keys
+from shared.core import keys
+from tests.e2e.processes import Cli, kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-COMMAND = (sys.executable, "-c", "from cost_tracker.main import main; main()", "keys")
 BOOTSTRAP = "bootstrap-of-the-tests"
-
-
-@dataclass(frozen=True)
-class Cli:
-    """The command in a process of its own."""
-
-    environment: dict[str, str]
-    home: Path
-
-    def __call__(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own command
-            [*COMMAND, *arguments],
-            env={**self.environment, **changed},
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def json(self, *arguments: str, **changed: str) -> Any:  # noqa: ANN401 - JSON is any shape
-        done = self(*arguments, "--json", **changed)
-        assert done.returncode == 0, done.stderr
-        return jsontext.loads(done.stdout)
 
 
 @pytest.fixture
@@ -62,8 +34,7 @@ def address(dsn: str) -> str:
 @pytest.fixture
 def local(address: str, tmp_path: Path) -> Cli:
     """The command on this machine's own tracker, in process."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return Cli({**kept, "DATABASE_URL": address, "COST_TRACKER_HOME": str(tmp_path / "home")}, tmp_path)
+    return Cli({**kept(), "DATABASE_URL": address, "COST_TRACKER_HOME": str(tmp_path / "home")}, tmp_path, ("keys",))
 
 
 @pytest.fixture
@@ -75,7 +46,7 @@ def served(address: str, local: Cli) -> Iterator[tuple[Cli, httpx.Client]]:
     gateway.start()
     environment = {**local.environment, "COST_TRACKER_URL": gateway.url, "COST_TRACKER_KEY": BOOTSTRAP}
     with httpx.Client(base_url=gateway.url, trust_env=False) as http:
-        yield Cli(environment, local.home), http
+        yield Cli(environment, local.home, local.words), http
     gateway.stop()
 
 
