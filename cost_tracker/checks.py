@@ -148,6 +148,11 @@ def _providers(settings: Settings) -> Iterator[Finding]:
     credentials = settings.credentials()
     for name, spec in REGISTRY.items():
         key = spec.find_key(credentials)
+        if not spec.key_settings:
+            yield Finding(
+                name, "off", "no setting, only accounts", f"Run `cost-tracker accounts add`. {spec.key_needed}"
+            )
+            continue
         if key is None:
             yield Finding(name, "off", "no key", spec.key_needed)
             continue

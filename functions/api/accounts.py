@@ -120,11 +120,14 @@ def change_account(request: Request, app: App) -> Result:
     _refuse_given(app, before)
     changes = fields.read_changes(request.json_object(), before["provider"])
     owner, warning = None, None
+    options = changes.get("options", before["options"])
+    if "credential" in changes or (before["has_credential"] and "options" in changes):
+        fields.check_options(before["provider"], options)
     if "credential" in changes:
         hide_texts([changes["credential"]])
         _refuse_in_demo(app)
         spec = fields.spec_of(before["provider"], "credential")
-        owner, warning = trusted(app, spec, changes["credential"], changes.get("options", before["options"]))
+        owner, warning = trusted(app, spec, changes["credential"], options)
     author = Author(request.caller.name, request.now)
     workflow.change(app.database, app.sealer, before["id"], changes, author, owner)
     return {"success": True, "data": _one(request, app, before["id"]), "warning": warning}

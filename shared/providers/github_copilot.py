@@ -231,9 +231,9 @@ SPEC = ProviderSpec(
         WrongKey("sk-", "a key of OpenAI"),
     ),
     options=(
-        Option("organization", "The organisation that pays, as in github.com/acme."),
-        Option("user", "Whoever pays for a plan of their own, as in github.com/octocat."),
-        Option("enterprise", "The enterprise that pays, as in github.com/enterprises/acme."),
+        Option("organization", "The organisation that pays, as in github.com/acme; or else user or enterprise."),
+        Option("user", "Whoever pays for a plan of their own, as in github.com/octocat; or else organization."),
+        Option("enterprise", "The enterprise that pays, as in github.com/enterprises/acme; or else organization."),
     ),
     exactly_one_of=("organization", "user", "enterprise"),
 )
