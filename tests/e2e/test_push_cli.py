@@ -16,7 +16,8 @@ from infra.demo.faults import Fault
 from infra.demo.vault import KEY, FakeVault
 from infra.local.service import LocalService
 from shared.config import Settings
-from tests.e2e.test_cli import Cli, environment
+from tests.e2e.processes import Cli
+from tests.e2e.test_cli import environment
 
 __all__ = ["environment"]  # a fixture
 PATIENCE_SECONDS = 20
