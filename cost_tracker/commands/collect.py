@@ -100,6 +100,10 @@ def _show(run: Run) -> None:
             console.print(clean(title))
         if held := sum(stream["held"] for stream in account["streams"]):
             console.print(f"Held back as absurd: {count(held)}; `cost-tracker quarantine` shows and releases them.")
+        for stream in account["streams"]:
+            for one in stream.get("feed", {}).get("reasons", ()):
+                when = _minute(one["first_at"])
+                console.print(clean(f"Not taken: {count(one['count'])}, the first of {when}. {one['reason']}"))
         for one in account.get("balances", ()):
             console.print(clean(f"Balance: {one['available']:,.2f} {one['currency']}"))
         if account["error"]:
