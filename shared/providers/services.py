@@ -26,36 +26,12 @@ class Service:
 # Those in the registry of providers are tracked by their API, whatever is said here.
 SERVICES = (
     Service(
-        "openrouter", "OpenRouter", "openrouter", API,
-        "Add an account with a management key; the last 30 days are read, and every day once it is over.",
-    ),
-    Service(
-        "github-copilot", "GitHub Copilot", "github-copilot", MANUAL,
-        "Enter seats times their price on the day of the bill; GitHub, Settings, Billing, Usage has both.",
-    ),
-    Service(
-        "aws", "AWS Bedrock", "aws", EVENTS,
-        "Send each call's token counts to POST /api/usage; the bill is in Cost Explorer under Amazon Bedrock.",
-    ),
-    Service(
         "google", "Google Gemini and Vertex AI", "google", EVENTS,
         "Send each answer's usageMetadata to POST /api/usage; the bill is in Cloud Billing, Reports.",
     ),
     Service(
         "azure", "Azure OpenAI", "azure", EVENTS,
         "Send each answer's usage object to POST /api/usage; the bill is in Cost Management under Foundry Models.",
-    ),
-    Service(
-        "x-ai", "xAI", "x-ai", EVENTS,
-        "Send each answer's usage object to POST /api/usage; console.x.ai, Billing has the amount.",
-    ),
-    Service(
-        "moonshotai", "Moonshot (Kimi)", "moonshotai", EVENTS,
-        "Send each answer's usage object to POST /api/usage; platform.moonshot.ai shows the balance only.",
-    ),
-    Service(
-        "deepseek", "DeepSeek", "deepseek", EVENTS,
-        "Send each answer's usage object to POST /api/usage; platform.deepseek.com, Usage has the amounts by month.",
     ),
     Service(
         "groq", "Groq", "groq", MANUAL,
