@@ -17,6 +17,7 @@ from functions.api.schemas import (
     schema,
 )
 from shared.core.runway import MEMORY, Observed, Runway, runway
+from shared.providers.registry import REGISTRY
 from shared.store import balances as store
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ def _shown(by_currency: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def _runway(currency: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    known = runway([Observed(row["at"], row["available"], row["granted"], row["topped_up"]) for row in rows])
+    spec = REGISTRY.get(rows[-1]["provider"])
+    known = runway(
+        [Observed(row["at"], row["available"], row["granted"], row["topped_up"]) for row in rows],
+        posts_late=spec is not None and spec.posts_late,
+    )
     return {
         "currency": currency,
         "days": known.days,

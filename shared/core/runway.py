@@ -21,6 +21,7 @@ _DAY = timedelta(days=1)
 # Longer than anybody's plans; beyond it a date would only pretend to be one.
 _LONGEST_DAYS = 3650
 _DECIMALS = 10
+_POSTED_LATE = "What is used is taken out of this balance once a month, so it does not say how long it lasts."
 _MICROSECOND, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 
 
@@ -60,11 +61,12 @@ class Runway:
         return Decimal(round(Fraction(self.observed // _MICROSECOND, _DAY // _MICROSECOND) * 10)).scaleb(-1)
 
 
-def runway(observations: Sequence[Observed]) -> Runway:
+def runway(observations: Sequence[Observed], *, posts_late: bool = False) -> Runway:
     """Return how long the last balance lasts at the mean daily spending that its differences show.
 
     Args:
         observations: one currency of one account, by time, those of the last `MEMORY`.
+        posts_late: what is used goes out of it at the end of a month, so the differences of two weeks say nothing.
     """
     spent, counted, top_ups = Decimal(0), timedelta(0), 0
     for before, after in pairwise(observations):
@@ -76,7 +78,7 @@ def runway(observations: Sequence[Observed]) -> Runway:
     if not observations:
         return Runway(None, None, counted, spent, top_ups, reason="No balance was seen in this time.")
     since, until, left = observations[0].at, observations[-1].at, observations[-1].available
-    reason = _too_little(counted, spent)
+    reason = _POSTED_LATE if posts_late else _too_little(counted, spent)
     if reason is not None:
         return Runway(since, until, counted, spent, top_ups, reason=reason)
     per_day = Fraction(spent) * (_DAY // _MICROSECOND) / (counted // _MICROSECOND)

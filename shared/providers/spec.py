@@ -61,6 +61,8 @@ class ProviderSpec:
     take for it. `options` are those of a stored account, all but `base_url` handed to `make` by name; of those in
     `exactly_one_of` it has one.
     `has_reports` is False where only balances or requests to others are told: nothing is ever complete or late.
+    `posts_late` says that what is used goes out of a balance at the end of a month only, so that its differences say
+    nothing of how long it lasts.
     """
 
     name: str
@@ -73,6 +75,7 @@ class ProviderSpec:
     options: tuple[Option, ...] = ()
     exactly_one_of: tuple[str, ...] = ()
     has_reports: bool = True
+    posts_late: bool = False
 
     @property
     def base_url_setting(self) -> str:

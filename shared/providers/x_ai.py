@@ -257,4 +257,5 @@ SPEC = ProviderSpec(
         WrongKey("gsk_", "a key of Groq"),
     ),
     options=(Option("team", "The id of the team, where the key is an organisation's; a team's key knows its own."),),
+    posts_late=True,
 )

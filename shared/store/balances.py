@@ -48,11 +48,11 @@ def save(connection: Connection, account_id: int, at: datetime, seen: Iterable[S
 def recent(connection: Connection, span: timedelta, account_id: int | None = None) -> list[dict[str, Any]]:
     """Return the balances of the last `span` before each account was last asked, by time.
 
-    Of all accounts, or of one: `account_id, at, currency, available, called, granted, topped_up, is_latest`.
+    Of all accounts, or of one: `account_id, provider, at, currency, available, called, granted, topped_up, is_latest`.
     """
     return connection.execute(
         """
-        SELECT balances.*, balances.at = accounts.balances_at AS is_latest
+        SELECT balances.*, accounts.provider, balances.at = accounts.balances_at AS is_latest
         FROM balances JOIN accounts ON accounts.id = balances.account_id
         WHERE balances.at >= accounts.balances_at - %(span)s
             AND (%(account)s::bigint IS NULL OR account_id = %(account)s)

@@ -61,6 +61,13 @@ def test_where_there_is_too_little_to_say_it_says_why(observations: list[Observe
     assert found.reason.endswith(".")
 
 
+def test_what_is_posted_once_a_month_has_no_runway() -> None:
+    found = runway(seen("100", "100", "40", hours=24), posts_late=True)
+    assert (found.days, found.spent) == (None, Decimal(60))
+    assert found.reason is not None
+    assert "once a month" in found.reason
+
+
 @pytest.mark.parametrize("left", ["0", "-1.5"])
 def test_what_is_spent_or_owed_lasts_no_day(left: str) -> None:
     found = runway(seen("10", left, hours=24))
