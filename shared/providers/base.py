@@ -124,7 +124,7 @@ class Stream:
     it names everything: what lies further back and was read is not read again, or what it has forgotten would pass for
     gone. `rest` is how far back its watermark must lie until it is asked again, because asking costs money.
     `is_feed` says that its rows are single requests, mostly to other providers, which become events (see `HasEvents`)
-    and never buckets: who sold them says what they cost.
+    and never buckets: who sold them says what they cost. Its cursors do not expire, so that a long past is read once.
     """
 
     name: str

@@ -164,7 +164,7 @@ class Collector:
 
     def _stream(self, account: Account, stream: Stream, mapper: Mapper, report: AccountReport) -> None:
         held = self.database.run(lambda c: collection.take_over(c, account.id, stream.name))
-        if held.fetched_at is not None and self.plan.now - held.fetched_at < _CHECKPOINT_LIFE:
+        if held.fetched_at is not None and (stream.is_feed or self.plan.now - held.fetched_at < _CHECKPOINT_LIFE):
             held = self._window(held, stream, mapper, report, Why.CONTINUED)
             # The window that was just completed from its checkpoint may already be all that was asked for.
             if self.plan.start is None and held.watermark is not None and held.watermark >= self.plan.now:

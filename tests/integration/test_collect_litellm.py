@@ -198,8 +198,12 @@ def test_a_kill_between_pages_or_no_time_leaves_what_an_undisturbed_run_leaves(
     left = iter([100.0, 100.0, 0.0])
     cut = polled(database, proxy, remaining=lambda: next(left, 0.0))
     assert (cut.status, cut.streams[0].pages) == ("partial", 1)
-    assert polled(database, proxy).status == "succeeded"
-    assert _said(connection) == undisturbed
+    # Days later, too: the place is a time, and what came since has a window of its own.
+    proxy.rows.append(request("new", NOW + DAY))
+    rest, news = polled(database, proxy, now=NOW + 2 * DAY).streams
+    assert (rest.why, rest.window_end, rest.pages, news.why) == ("continued", NOW, 2, "trailing")
+    assert [one for one in _said(connection) if one[0] != "litellm:new"] == undisturbed
+    assert len(_said(connection)) == TAKEN + 1
 
 
 def _said(connection: Connection) -> list[tuple[Any, ...]]:

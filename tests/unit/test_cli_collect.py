@@ -21,9 +21,8 @@ FEED: dict[str, Any] = {
 def test_what_a_feed_could_not_take_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     account = {"account": "gateway", "provider": "litellm", "status": "succeeded", "error": None, "streams": [FEED]}
     run = {"id": 7, "job": "collect", "status": "succeeded", "error": None, "result": {"accounts": [account]}}
-    with LoopbackServer(lambda _: Answer(200, run), lambda _: {}) as tracker:
-        with pytest.raises(SystemExit) as end:
-            main(["collect", "--url", tracker.url, "--key", "of-a-test"])
+    with LoopbackServer(lambda _: Answer(200, run), lambda _: {}) as tracker, pytest.raises(SystemExit) as end:
+        main(["collect", "--url", tracker.url, "--key", "of-a-test"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
     assert "gateway (litellm): succeeded" in shown
