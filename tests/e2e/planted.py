@@ -25,7 +25,7 @@ from infra.demo.vault import FakeVault
 from infra.local.sealer import NAME, KeyFileSealer
 from infra.local.transport import HandlerTransport
 from shared.config import Settings
-from shared.store.database import connect
+from shared.store.database import Connection, connect
 
 PROVIDER = "sk-ant-admin01-PLANTEDprovider0123456789"
 API = "PLANTEDapikey0123456789abcdef"
@@ -124,6 +124,14 @@ def stored_accounts(client: httpx.Client, app: runtime.App, fake: FakeAnthropic,
     ask(client, "GET", "/api/usage/export")
 
 
+def dump(connection: Connection) -> None:
+    """Print every row of every table."""
+    tables = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+    for row in tables.fetchall():
+        for line in connection.execute(f'SELECT * FROM "{row["table_name"]}"'):  # noqa: S608 - names of our own tables
+            say(f"TABLE {row['table_name']} {line!r}")
+
+
 def out_of_reach(environment: dict[str, str]) -> None:
     """A database that is away, in every entry."""
     away = {**environment, "DATABASE_URL": f"postgresql://planted:{PASSWORD}@127.0.0.1:1/x?connect_timeout=1"}
@@ -183,12 +191,7 @@ def main_(dsn: str) -> None:
         metrics.emit("test", dict.fromkeys(metrics.EVERY, 1.0))
         out_of_reach(environment)
     with connect(dsn) as connection:
-        tables = connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
-        ).fetchall()
-        for row in tables:
-            for line in connection.execute(f'SELECT * FROM "{row["table_name"]}"'):  # noqa: S608 - names of our own tables
-                say(f"TABLE {row['table_name']} {line!r}")
+        dump(connection)
 
 
 if __name__ == "__main__":
