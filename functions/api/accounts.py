@@ -150,7 +150,7 @@ def delete_account(request: Request, app: App) -> Result:
     found = find(app, request.number("id"))
     _refuse_given(app, found)
     usage = request.query.get("usage", str)
-    if usage is None:
+    if usage is None and found["deleting_at"] is None:
         check_choice(found["name"], app.database.run(lambda c: account_removal.usage(c, found["id"])), usage)
     asked = {"account_id": found["id"], "usage": usage, "by": request.caller.name}
     return start_run(request, app, "remove-account", asked)

@@ -25,6 +25,7 @@ POINTS = (
     "reprice:priced", "reprice:applied", "reprice:balanced", "reprice:noted", "reprice:answered",
     "reassign:moved", "reassign:applied", "reassign:balanced", "reassign:noted", "reassign:answered",
     "refresh:checked", "refresh:stored", "refresh:answered",
+    "remove:marked", "remove:begun", "remove:lines", "remove:counted", "remove:answered",
     "quarantine:counted", "quarantine:balanced", "quarantine:noted", "quarantine:answered",
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shared.core import crash
 from shared.errors import ConflictError
 from shared.store import account_removal as store
 from shared.store import account_settings, audit
@@ -22,7 +23,7 @@ def remove(database: Database, account_id: int, usage: str | None, author: Autho
 
     `keep` archives it: it is not polled any more and its figures stay. `delete` takes what was polled, derived and
     entered out of every figure in one transaction and voids its events; so does None, for an account without usage.
-    Again after a crash it goes on.
+    Again after a crash it goes on, without asking again.
 
     Raises:
         NotFoundError: no such account.
@@ -30,29 +31,33 @@ def remove(database: Database, account_id: int, usage: str | None, author: Autho
     """
 
     def begin(connection: Connection) -> dict[str, Any]:
+        store.end_what_recurs(connection, account_id, author.at)
         held = account_settings.lock(connection, account_id)
         if held is None:
             raise no_account(account_id)
         lines = store.usage(connection, account_id)
-        check_choice(held["name"], lines, usage)
+        if held["deleting_at"] is None:
+            check_choice(held["name"], lines, usage)
         if usage == KEEP and held["deleting_at"] is not None:
             raise ConflictError(f"The account {held['name']} is being deleted; it cannot be kept any more.")
         (store.archive if usage == KEEP else store.mark)(connection, account_id, author.at)
         found = {"account": account_id, "name": held["name"], "usage": usage or DELETE, "lines": lines}
         if usage == KEEP and held["archived_at"] is None:
             audit.write(connection, author, "account archived", found)
+        crash.at("remove:marked")
         return found
 
     def finish(connection: Connection) -> None:
-        # A COMMIT whose answer was lost is tried again, and finds the account gone.
-        if account_settings.lock(connection, account_id) is None:
-            return
-        store.erase(connection, account_id, f"The account {found['name']} was deleted with its usage.", author.at)
-        audit.write(connection, author, "account deleted", found)
+        # A COMMIT whose answer was lost is tried again, and finds the account gone. It is not locked before its lines
+        # are: whoever is writing one of them waits for the account last.
+        if store.erase(connection, account_id, f"The account {found['name']} was deleted with its usage.", author.at):
+            audit.write(connection, author, "account deleted", found)
 
     found = database.run(begin)
+    crash.at("remove:begun")
     if usage != KEEP:
         database.run(finish)
+        crash.at("remove:answered")
     return found
 
 

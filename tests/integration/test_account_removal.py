@@ -1,7 +1,9 @@
 """Removing an account: with its usage or without, whole in every figure, whoever writes at the same time."""
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import inf
@@ -12,10 +14,11 @@ import pytest
 
 from infra.demo.anthropic import FakeAnthropic
 from infra.demo.dataset import ApiKey, FixedDataset, UsageRow
+from shared.core import crash
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, SupersededError
 from shared.store import account_removal, account_settings, accounts, collection, reports
 from shared.store.audit import Author
-from shared.store.database import Connection, Database
+from shared.store.database import Connection, Database, connect
 from shared.store.reports import Filters
 from shared.workflows import manual
 from shared.workflows.attribute import rebuild
@@ -155,6 +158,74 @@ def test_a_removal_that_died_half_way_goes_on(database: Database, account: int) 
     with pytest.raises(ConflictError, match="cannot be kept any more"):
         remove(database, account, "keep", WHO)
     remove(database, account, "delete", WHO)
+    assert cost(database) == OTHERS
+
+
+@pytest.mark.parametrize("usage", ["delete", "keep"])
+@pytest.mark.parametrize("point", [one for one in crash.POINTS if one.startswith("remove:")])
+def test_killed_anywhere_and_asked_again(point: str, usage: str, database: Database, account: int) -> None:
+    before, seen = cost(database), []
+
+    class Killed(BaseException):
+        pass
+
+    def hook(passed: str) -> None:
+        seen.append(passed)
+        if passed == point:
+            raise Killed
+
+    with crash.watched(hook), suppress(Killed):
+        remove(database, account, usage, WHO)
+    if usage == "keep":
+        assert seen[-1] in {point, "remove:begun"}  # what is kept is not erased
+        remove(database, account, usage, WHO)
+        assert cost(database) == before
+        return
+    assert seen[-1] == point
+    assert cost(database) == (OTHERS if point == "remove:answered" else before)
+    # Whoever marked it has decided: nobody is asked again.
+    is_decided = point in {"remove:begun", "remove:lines", "remove:counted"}
+    with pytest.raises(NotFoundError) if point == "remove:answered" else nullcontext():
+        remove(database, account, None if is_decided else "delete", WHO)
+    assert cost(database) == OTHERS
+    counts = database.run(
+        lambda c: c.execute(
+            """
+            SELECT (SELECT count(*) FROM audit_log WHERE action = 'account deleted') AS noted,
+                (SELECT count(*) FROM manual_versions) AS entries
+            """
+        ).fetchall()
+    )
+    assert counts == [{"noted": 1, "entries": 1}]
+
+
+def test_whoever_holds_a_line_and_a_removal_do_not_wait_for_each_other(
+    database: Database, dsn: str, account: int
+) -> None:
+    tried: list[float] = []
+    other = Database(dsn, sleep=tried.append)
+
+    def end() -> None:
+        remove(other, account, "delete", WHO)
+        other.close()
+
+    thread = threading.Thread(target=end)
+
+    def hold(connection: Connection) -> None:
+        # As every writer does: a line, then the account, by a reference to it and to derive what follows.
+        connection.execute("SELECT id FROM ledger WHERE account_id = %s AND source = 'event' FOR UPDATE", [account])
+        thread.start()
+        with connect(dsn) as watcher:
+            waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            while not watcher.execute(waiting).fetchone():
+                time.sleep(0.01)
+        connection.execute("SELECT 1 FROM accounts WHERE id = %s FOR KEY SHARE", [account])
+        rebuild(connection, {(account, AT, SONNET)})
+
+    with pytest.raises(ConflictError, match="was deleted at this moment"):
+        database.run(hold)
+    thread.join(60)
+    assert tried == []
     assert cost(database) == OTHERS
 
 

@@ -110,6 +110,7 @@ WORK: dict[str, Sequence[Callable[[World], None]]] = {
 # What the model knows nothing of: each has a test of its own that kills at its points.
 ELSEWHERE = {
     "quarantine": "tests/integration/test_quarantine.py",
+    "remove": "tests/integration/test_account_removal.py",
     "recurring": "tests/integration/test_recurring.py",
 }
 POINTS = [point for point in crash.POINTS if point.partition(":")[0] not in ELSEWHERE]
