@@ -149,7 +149,7 @@ class XAI:
             if days == 1:
                 raise ProviderError(
                     f"xAI cuts its usage of {start:%Y-%m-%d} short, because it has more lines than one answer lists; "
-                    "nothing of it was stored, enter the day by hand from console.x.ai, Usage."
+                    "nothing was stored, since nobody can tell what is missing; console.x.ai, Usage has the whole."
                 )
             days //= 2
         rows = sorted(self._rows(report, part, stream.grain), key=lambda row: row.start)
