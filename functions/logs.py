@@ -78,8 +78,11 @@ def hide(settings: Settings) -> None:
 
 
 def hide_texts(secrets: Iterable[str]) -> None:
-    """Keep secrets that are no settings, such as stored credentials, out of every line that is logged from now on."""
-    _hidden.add(secrets)
+    """Keep secrets that are no settings, such as stored credentials, out of every line that is logged from now on.
+
+    Of one with several parts, as AWS's keys are, each part is one.
+    """
+    _hidden.add(part for secret in secrets for part in (secret, *secret.split(":")))
 
 
 def redact(text: str) -> str:

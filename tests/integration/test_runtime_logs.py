@@ -72,6 +72,12 @@ def test_what_looks_like_a_secret_is_hidden_too(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
+def test_each_part_of_a_credential_is_hidden(log: io.StringIO) -> None:
+    logs.hide_texts(["AKIAPLANTED000000000:planted/secret+of=aws:planted-token-of-aws"])
+    logger.info("planted/secret+of=aws and planted-token-of-aws of AKIAPLANTED000000000")
+    assert lines(log)[-1]["message"] == "*** and *** of ***"
+
+
 def test_a_password_with_quotes_leaves_the_line_json(log: io.StringIO) -> None:
     logger.info('password=ab"cd\\ef', extra={"url": "postgresql://me:a\"b'c@host/db"})
     assert len(lines(log)) == 1
