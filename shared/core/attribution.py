@@ -13,6 +13,9 @@ report is the total and events explain it, so whatever those events count is tak
 - A share on a bucket without a price is tokens only (cost None). So is what unpriced events count: it takes their
   unpriced counters back. What priced events cost is taken out whole where any candidate has a price or there is none.
 
+- Where the candidates cost something and count not one token, the report says what the model cost and nothing else:
+  what priced events cost is taken back, their tokens and requests stay, because nobody else tells them.
+
 Nothing is clipped: where events say more than the report, the remainder of a bucket is negative and can be seen.
 """
 
@@ -105,14 +108,17 @@ def candidates(slot: datetime, buckets: Sequence[Polled]) -> list[Polled]:
 def balance(slot: datetime, buckets: Sequence[Polled], logged: Sequence[Logged]) -> list[Share]:
     """Return the balance lines of one quarter hour (its start, in UTC), given the buckets of its UTC day.
 
-    Their sum is exactly minus the sum of `logged`, but for the money that only buckets without a price could give.
+    Their sum is exactly minus the sum of `logged`, but for the money that only buckets without a price could give and
+    the counts of priced events beside buckets that say money only.
     """
     chosen = candidates(slot, buckets)
     priced: dict[int, Share] = {}
     unpriced: dict[int, Share] = {}
     weights = _weights(chosen)
+    is_money_only = any(bucket.cost for bucket in chosen) and not any(bucket.tokens for bucket in chosen)
     for part in logged:
-        for counter, count in enumerate(part.counts):
+        counts = () if is_money_only and part.cost is not None else part.counts
+        for counter, count in enumerate(counts):
             for index, share in enumerate(_divide_count(count, weights)):
                 if share:
                     has_price = part.cost is not None and (not chosen or chosen[index].cost is not None)

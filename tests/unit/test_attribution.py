@@ -62,6 +62,16 @@ def test_without_cost_the_shares_follow_the_tokens_and_without_these_the_first_t
     assert seen(balance(SLOT, empty, [logged()])) == [("a", -10, -1, "-0.3")]
 
 
+def test_a_report_of_money_alone_takes_money_alone_back() -> None:
+    bill = [bucket("a", "2", tokens=0), bucket("b", "1", tokens=0)]
+    assert seen(balance(SLOT, bill, [logged(tokens=8, cost="0.3"), logged(5, None)])) == [
+        ("a", 0, 0, "-0.2"),
+        ("a", -3, -1, None),
+        ("b", 0, 0, "-0.1"),
+        ("b", -2, 0, None),
+    ]
+
+
 def test_the_interval_then_the_day_then_nothing() -> None:
     same_day = [bucket("a", hour=3), bucket("b", hour=23)]
     other_day = Polled(DAY - HOUR, DAY, "z", Decimal(1), 1, {})
