@@ -79,9 +79,10 @@ def polled(app: App, everyone: Iterable[Account]) -> list[Account]:
 
 
 def is_awaited(account: Account) -> bool:
-    """Return whether reports of an account are still to come; events and balances alone are never complete."""
+    """Return whether reports of an account are still to come; events, entries and balances are never complete."""
     spec = REGISTRY.get(account.provider)
-    return account.is_reported and account.is_open and (spec is None or spec.has_reports)
+    has_reports = account.covered_from is not None if spec is None else spec.has_reports
+    return account.is_reported and account.is_open and has_reports
 
 
 def sources(app: App, seconds: float, provider: str | None = None, account: str | None = None) -> list[Source]:

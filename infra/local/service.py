@@ -87,6 +87,7 @@ class LocalService:
             self._gateway.start()
             _await_answer(self._gateway.url)
             whereabouts.announce(self._tracker.settings.home, self._gateway.url, demo=self._tracker.is_demo)
+            self._tracker.enter_invoices()
             self.first_run = self._tracker.begin_collection()
             self._schedule = self._make_schedule(self._tracker)
             self._schedule.start()

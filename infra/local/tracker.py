@@ -139,6 +139,13 @@ class Tracker:
         headers = {"X-API-Key": self.key, "Accept-Encoding": "identity"}
         return httpx.Client(transport=transport, base_url="http://local", headers=headers)
 
+    def enter_invoices(self) -> None:
+        """Enter what the demo's organisation pays and no API tells; nothing without the demo."""
+        if self.is_demo:
+            from infra.local.demo import enter_invoices  # noqa: PLC0415 - only the demo has invented invoices
+
+            enter_invoices(self.app)
+
     def begin_collection(self, due: datetime | None = None) -> int | None:
         """Start a stored run for the instant it was `due` (UTC) and return its id; None where nothing can be polled."""
         if not sources.given(self.app) and not self.app.sources(inf):

@@ -104,7 +104,8 @@ def polled(
 ) -> list[dict[str, Any]]:
     """Return the usage buckets of these accounts and models that start in these UTC days (their midnights).
 
-    Each row has `account_id, model, bucket_start, bucket_end, key, cost, tokens, updated_at` and `TERMS`.
+    Of buckets with an amount those of a bill have a charge as well, the others are usage that says what it cost. Each
+    row has `account_id, model, bucket_start, bucket_end, key, cost, tokens, updated_at` and `TERMS`.
     """
     return connection.execute(
         f"""
@@ -116,7 +117,7 @@ def polled(
                 AND recorded_at >= day AND recorded_at < day + interval '24 hours'
         ) AS line
         JOIN buckets ON buckets.id = line.bucket_id
-        WHERE buckets.amount IS NULL
+        WHERE buckets.amount IS NULL OR buckets.charge IS NULL
         """,
         {"days": list(days), "accounts": list(account_ids), "models": list(models)},
     ).fetchall()

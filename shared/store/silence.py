@@ -17,7 +17,7 @@ def active(connection: Connection, account_id: int, since: datetime) -> list[Spa
     rows = connection.execute(
         """
         SELECT bucket_start, max(bucket_end) AS bucket_end FROM buckets
-        WHERE account_id = %s AND bucket_start >= %s AND amount IS NULL GROUP BY 1 ORDER BY 1
+        WHERE account_id = %s AND bucket_start >= %s AND (amount IS NULL OR charge IS NULL) GROUP BY 1 ORDER BY 1
         """,
         [account_id, since],
     )

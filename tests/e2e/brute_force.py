@@ -44,6 +44,7 @@ class Fact:
     request_type: str = "unassigned"
     provider: str = "anthropic"
     requests: int = 0
+    source: str = "api"
 
 
 @dataclass

@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from functions import runtime
 from functions.api import main
+from functions.runtime import App
 from infra.demo.anthropic import ADMIN_KEY, FakeAnthropic
 from infra.local import postgres
 from infra.local.gateway import Gateway
@@ -31,6 +32,7 @@ class Service:
     http: httpx.Client
     fake: FakeAnthropic
     dsn: str
+    app: App
 
     def get(self, path: str, **params: str | list[str]) -> Any:  # noqa: ANN401 - decoded JSON
         response = self.http.get(path, params=params or None)
@@ -74,7 +76,7 @@ def serve(postgres_dsn: str) -> Iterator[Callable[..., Service]]:
         closers.append(gateway.stop)
         http = httpx.Client(base_url=gateway.url, headers={"X-API-Key": API_KEY}, timeout=60, trust_env=False)
         closers.append(http.close)
-        return Service(http, fake, dsn)
+        return Service(http, fake, dsn, app)
 
     yield start
     for close in reversed(closers):
