@@ -8,7 +8,7 @@ from operator import add
 from typing import Any
 
 from infra.demo.dataset import COUNTS, CostRow, Dataset, Json, UsageRow, stamp, usage_wire
-from infra.demo.query import Query, floor, refuse
+from infra.demo.query import Query, detailed, floor, refuse
 from infra.demo.server import Request
 
 BETA = "analytics-usage-cost-2026-08-24"
@@ -61,11 +61,11 @@ def usage(request: Request, dataset: Dataset, now: datetime) -> Json:
 
 def cost(request: Request, dataset: Dataset, now: datetime) -> Json:
     """Answer `GET /v1/organizations/analytics/cost` as of `now` (aware UTC)."""
-    asked = _Asked.of(request, now, (*GROUPS, *FANNED), ("amount", "list_amount", "time"))
+    asked, known = _Asked.of(request, now, (*GROUPS, *FANNED), ("amount", "list_amount", "time")), detailed(dataset)
 
     def folded(start: datetime, end: datetime) -> Iterator[Json]:
         sums: dict[tuple[Any, ...], Decimal] = {}
-        for row in dataset.costs_by_key(start, min(end, now - DELAY), now):
+        for row in known.costs_by_key(start, min(end, now - DELAY), now):
             if asked.keeps(row):
                 key = asked.key(row)
                 sums[key] = sums.get(key, Decimal()) + row.amount

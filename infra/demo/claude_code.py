@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from infra.demo.cast import OPUS_NEW, SONNET
 from infra.demo.dataset import Dataset, Json, stamp
-from infra.demo.query import Query, refuse
+from infra.demo.query import Query, detailed, refuse
 from infra.demo.server import Request
 
 ORGANISATION_ID = "6f1d2c0e-7a54-4f7b-9b1e-2d8c5a0f4e11"
@@ -27,7 +27,7 @@ def report(request: Request, dataset: Dataset, now: datetime) -> Json:
     except ValueError as exc:
         raise refuse("starting_at: Input should be a date such as 2026-11-20") from exc
     first = int(query.place() or 0)
-    found = dataset.claude_code(day) if day < now else []
+    found = detailed(dataset).claude_code(day) if day < now else []
     more = len(found) > first + limit
     return {
         "data": list(found[first : first + limit]),

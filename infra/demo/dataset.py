@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Json = dict[str, Any]
 
@@ -195,6 +195,11 @@ class Dataset(Protocol):
 
     def costs(self, start: datetime, end: datetime, now: datetime) -> Iterable[CostRow]:
         """Yield the bill of the days inside `[start, end)` as reported at `now`, oldest first."""
+
+
+@runtime_checkable
+class Detailed(Dataset, Protocol):
+    """A dataset that knows as well what only newer reports tell."""
 
     def costs_by_key(self, start: datetime, end: datetime, now: datetime) -> Iterable[CostRow]:
         """Yield the same by key and product, up to `end`, which may lie within a day."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from infra.demo.dataset import stamp
+from infra.demo.dataset import Dataset, Detailed, stamp
 from infra.demo.server import Request
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)")
@@ -25,6 +25,13 @@ class ApiError(Exception):
 def refuse(message: str) -> ApiError:
     """Return the 400 for a request that does not make sense."""
     return ApiError(400, "invalid_request_error", message)
+
+
+def detailed(dataset: Dataset) -> Detailed:
+    """Return a dataset that has what newer reports tell; 404 for one that has not."""
+    if not isinstance(dataset, Detailed):
+        raise ApiError(404, "not_found_error", "This organisation does not have this report")
+    return dataset
 
 
 def floor(instant: datetime, width: timedelta) -> datetime:

@@ -13,6 +13,7 @@ from infra.demo.anthropic import ADMIN_KEY, FakeAnthropic, Path
 from infra.demo.claude_code import records
 from infra.demo.dataset import ApiKey, CostRow, FixedDataset, UsageRow
 from infra.demo.faults import Fault
+from infra.demo.query import detailed
 from shared.providers.base import Provider
 from shared.providers.http import Budget
 from shared.providers.registry import REGISTRY
@@ -75,7 +76,7 @@ def test_totals_are_the_sums_of_the_raw_rows_and_the_bill_is_by_key(
     assert sum(row["cost"] for row in found["ledger"]) == sum(one.cost for one in expected if one.cost is not None)
     assert sum(row["input"] for row in found["ledger"]) == sum(one.tokens.get("input", 0) for one in expected)
     wanted: dict[str, dict[str | None, Decimal]] = {"api_key_id": {}, "product": {}}
-    for line in fake.dataset.costs_by_key(since, MIDNIGHT, NOW):
+    for line in detailed(fake.dataset).costs_by_key(since, MIDNIGHT, NOW):
         for name, sums in wanted.items():
             part = getattr(line, name)
             sums[part] = sums.get(part, Decimal(0)) + line.amount / 100
