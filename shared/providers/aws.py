@@ -79,16 +79,21 @@ class AwsBedrock:
             endpoint=endpoint,
             role_arn=role_arn,
         )
+        self._is_ambient = credential is None
         self._account: str | None = None
         self._series: tuple[Series, ...] | None = None
         self.streams: tuple[Stream, ...] = (USAGE, COSTS) if bill == "yes" else (USAGE,)
 
     def owner(self) -> Owner:
-        """Return the AWS account, known by its number; raises as `Provider.fetch` does."""
-        if self._account is None:
-            answer = self._aws.call("sts", "get_caller_identity", {})
-            self._account = read(_Identity, answer, "AWS STS's GetCallerIdentity").Account
-        return Owner(self._account, f"the AWS account {self._account}")
+        """Return the AWS account, known by its number; raises as `Provider.fetch` does.
+
+        Everybody may ask for that, so keys are tried for what they are here for as well. What a machine may do is
+        left to be seen: another one may try it than the one that collects.
+        """
+        account = self._number()
+        if not self._is_ambient:
+            self._named()
+        return Owner(account, f"the AWS account {account}")
 
     def names(self) -> tuple[Name, ...]:
         """Return the projects of the newer endpoint that had usage lately, under their ids; raises as `fetch`."""
@@ -99,7 +104,7 @@ class AwsBedrock:
         """Read one page; see `Provider.fetch`. A page of usage is a fortnight, the bill is one page."""
         check_window(window, stream.grain)
         if stream.is_bill:
-            return aws_bill.fetch(self._aws, self.owner().id or "", window)
+            return aws_bill.fetch(self._aws, self._number(), window)
         start = window.start if cursor is None else _read_cursor(cursor, window)
         part = Window(start, min(start + _SPAN, window.end))
         rows = aws_usage.fetch(self._aws, self._named(), part)
@@ -110,6 +115,12 @@ class AwsBedrock:
         if stream.is_bill:
             return aws_bill.charged(row, read(aws_bill.CostRow, row.raw, "A line of AWS's bill"))
         return aws_usage.counted(row, read(aws_usage.UsageRow, row.raw, "An hour of Amazon CloudWatch"))
+
+    def _number(self) -> str:
+        if self._account is None:
+            answer = self._aws.call("sts", "get_caller_identity", {})
+            self._account = read(_Identity, answer, "AWS STS's GetCallerIdentity").Account
+        return self._account
 
     def _named(self) -> tuple[Series, ...]:
         if self._series is None:

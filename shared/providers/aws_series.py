@@ -116,8 +116,8 @@ def series(aws: Aws, regions: tuple[str, ...]) -> tuple[Series, ...]:
 
 def _of(aws: Aws, region: str, endpoint: Endpoint) -> list[Series]:
     found = [one for metric in _listed(aws, region, endpoint) if (one := _known(metric, region, endpoint)) is not None]
-    in_projects = {one.model for one in found if one.project}
-    return [one for one in found if one.project or one.model not in in_projects]
+    in_projects = {one.model for one in found if one.project and one.metric in endpoint.counts["input"]}
+    return [one for one in found if bool(one.project) == (one.model in in_projects)]
 
 
 def _known(metric: _Metric, region: str, endpoint: Endpoint) -> Series | None:

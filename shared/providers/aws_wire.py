@@ -15,7 +15,6 @@ from shared.errors import (
     CursorRefusedError,
     MalformedResponseError,
     ProviderError,
-    ProviderUnavailableError,
 )
 from shared.providers.aws_credentials import Credential
 from shared.providers.decoding import decode
@@ -205,9 +204,6 @@ class Aws:
         """Send what botocore has signed, and answer in its stead, as its event `before-send` provides for."""
         from botocore.awsrequest import AWSResponse  # noqa: PLC0415 - slow to import
 
-        left = self._budget.left()
-        if left <= 0:
-            raise ProviderUnavailableError("The time for asking AWS is used up; the next run asks again.")
         headers = {
             name: value.decode() if isinstance(value, bytes) else str(value) for name, value in request.headers.items()
         }
@@ -217,7 +213,7 @@ class Aws:
             request.url,
             content=request.body,
             headers={**headers, "Accept-Encoding": "gzip"},
-            timeout=min(self._budget.timeout, left),
+            timeout=self._budget.patience(),
             follow_redirects=False,
         ) as response:
             self._status = response.status_code

@@ -51,6 +51,10 @@ class Budget:
         """Return the seconds until the deadline; zero or less once it has passed."""
         return self.deadline - self.clock()
 
+    def patience(self) -> float:
+        """Return the seconds that a socket may wait now; never zero, which would mean something else to it."""
+        return max(min(self.timeout, self.left()), 0.001)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
@@ -159,7 +163,7 @@ class JsonClient:
                     **service.headers,
                     **request.headers,
                 },
-                timeout=min(self._budget.timeout, self._budget.left()),
+                timeout=self._budget.patience(),
                 follow_redirects=False,
             ) as response:
                 status = response.status_code

@@ -122,7 +122,7 @@ def test_models_that_cloudwatch_forgets_are_not_taken_for_gone(
     before = total(connection)
     for weeks in (1, 2, 3, 4):
         cloud.now = NOW + weeks * 7 * DAY
-        cloud.use(cloud.now.replace(minute=0) - HOUR, GPT, project="proj_shop", Inferences=1)
+        cloud.use(cloud.now.replace(minute=0) - HOUR, GPT, project="proj_shop", Inferences=1, InputTokens=0)
         report = collected(database, cloud)
         assert changes(report, "usage")[3] == 0
         [usage] = [one for one in report.streams if one.stream == "usage"]

@@ -18,7 +18,7 @@ from shared.errors import (
 )
 from shared.providers.aws import COSTS, USAGE
 from shared.providers.base import Bucket, Name, Stream, Window
-from tests.fixtures.providers.aws_cloud import ACCOUNT, HOUR, RUNTIME, Cloud
+from tests.fixtures.providers.aws_cloud import ACCOUNT, HOUR, MANTLE, RUNTIME, Cloud
 from tests.fixtures.providers.recording import pages
 from tests.fixtures.providers.wire import refused
 
@@ -59,8 +59,10 @@ def test_each_request_counts_once_whatever_the_levels(cloud: Cloud) -> None:
 
 
 def test_a_model_that_is_in_no_project_is_read_at_its_own_level(cloud: Cloud) -> None:
-    cloud.tally("eu-central-1", "AWS/BedrockMantle", {"Model": "openai.gpt-oss-120b"}, AT, {"Inferences": 1})
-    cloud.tally("eu-central-1", "AWS/BedrockMantle", {"Model": "openai.gpt-oss-120b"}, AT, {"TotalInputTokens": 9})
+    model = {"Model": "openai.gpt-oss-120b"}
+    cloud.tally("eu-central-1", MANTLE, model, AT, {"Inferences": 1, "TotalInputTokens": 9})
+    # Requests alone do not say that tokens are told by project.
+    cloud.tally("eu-central-1", MANTLE, {**model, "Project": "proj_a"}, AT, {"Inferences": 1})
     [one] = usage(cloud)
     assert (one.workspace_id, one.usage.requests, one.usage.input) == (None, 1, 9)
 
