@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from shared import VERSION
 from shared.errors import (
     CostTrackerError,
     CredentialError,
@@ -34,8 +35,9 @@ _LIMITED = re.compile(r"Throttl|TooManyRequests|LimitExceeded|SlowDown|RequestTi
 _DENIED = re.compile(r"AccessDenied|UnauthorizedOperation|NotAuthorized|OptInRequired|AuthorizationError")
 _UNKNOWN_KEY = re.compile(
     r"InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId|InvalidToken|Signature|ExpiredToken|RequestExpired"
-    r"|RequestTimeTooSkewed|MissingAuthenticationToken|AuthFailure"
+    r"|MissingAuthenticationToken|AuthFailure"
 )
+_CLOCK = re.compile(r"RequestTimeTooSkewed|Signature (?:expired|not yet current)")
 _TOKEN_REFUSED = re.compile(r"InvalidNextToken|RequestChanged")
 _ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
@@ -161,6 +163,8 @@ class Aws:
         said = self._said(code, message)
         if _LIMITED.search(code):
             return Failure(f"limits requests ({code})")
+        if _CLOCK.search(f"{code} {message}"):
+            return ProviderError(f"{title} does not take this machine's time for its own ({said}): set the clock.")
         if _UNKNOWN_KEY.search(code) or status == _UNAUTHORIZED:
             return CredentialError(f"{title} refused the key ({said}). {self._needed}", _UNAUTHORIZED, said)
         if _DENIED.search(code) or status == _FORBIDDEN:
@@ -190,7 +194,9 @@ class Aws:
                 endpoint_url=self._endpoint,
                 # Tries are ours to count, each signed anew; and keys go nowhere but where the account says.
                 config=Config(
-                    retries={"mode": "standard", "total_max_attempts": 1}, ignore_configured_endpoint_urls=True
+                    retries={"mode": "standard", "total_max_attempts": 1},
+                    ignore_configured_endpoint_urls=True,
+                    user_agent_extra=f"AICostTracker/{VERSION}",
                 ),
                 aws_access_key_id=keys.key_id if keys else None,
                 aws_secret_access_key=keys.secret if keys else None,

@@ -93,6 +93,7 @@ def test_refused_keys_are_told_from_missing_permissions(
     [
         ("ValidationException", 400, ProviderError),
         ("DataUnavailableException", 400, ProviderError),
+        ("RequestTimeTooSkewed", 403, ProviderError),
         ("InvalidNextTokenException", 400, CursorRefusedError),
     ],
 )
@@ -113,6 +114,12 @@ def test_limits_that_come_as_400_are_waited_for(cloud: Cloud, code: str) -> None
     cloud.instead["GetMetricData"] = [refusal(code, "Rate exceeded")] * 5
     error = refused(ProviderUnavailableError, lambda: cloud.provider().fetch(USAGE, WEEK, None))
     assert str(error).startswith(f"Amazon CloudWatch limits requests ({code}), at the last of 5 tries")
+
+
+def test_a_wrong_clock_is_no_wrong_key(cloud: Cloud) -> None:
+    message = "Signature expired: 20261120T103000Z is now earlier than 20261120T103500Z"
+    cloud.instead["ListMetrics"] = [refusal("InvalidSignatureException", message)]
+    assert str(refused(ProviderError, lambda: cloud.provider().names())).endswith(": set the clock.")
 
 
 def test_no_time_is_no_question(cloud: Cloud) -> None:
