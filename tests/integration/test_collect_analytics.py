@@ -20,6 +20,7 @@ from shared.providers.registry import REGISTRY
 from shared.store.database import Connection, Database
 from shared.workflows.verify import verify
 from tests.e2e.brute_force import facts
+from tests.integration.account_world import World
 from tests.integration.collecting import NOW, changes, run
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -192,3 +193,38 @@ def test_a_page_that_is_refused_begins_the_window_again(database: Database, fake
     fake.faults.append(replace(refusal))
     [report] = run(database, provider(fake, "analytics"), backfill=20 * DAY)
     assert report.status == "succeeded"
+
+
+def test_the_bill_by_product_and_what_claude_code_did_are_shown(world: World) -> None:
+    account = world.add(options={"base_url": world.fake.url, "reports": "analytics+claude-code"})["data"]
+    path = f"/api/accounts/{account['id']}"
+    assert account["options"]["reports"] == "analytics+claude-code"
+    assert world.ok("POST", f"{path}/sync", wait="28")["status"] == "succeeded"
+    days = {"start": "2026-11-17", "end": "2026-11-19"}
+    lines = list(detailed(world.fake.dataset).costs_by_key(MIDNIGHT - 3 * DAY, MIDNIGHT, NOW))
+    whole = sum((line.amount for line in lines), Decimal(0)) / 100
+    for by, name in (("product", "product"), ("key", "api_key_id")):
+        answer = world.ok("GET", "/costs/billed", by=by, **days)
+        parts: dict[str | None, Decimal] = {}
+        for line in lines:
+            part = getattr(line, name)
+            parts[part] = parts.get(part, Decimal(0)) + line.amount / 100
+        assert {row["id"]: round(row["billed"], 6) for row in answer["data"]} == {
+            part: round(amount, 6) for part, amount in parts.items()
+        }
+        assert round(answer["billed"], 6) == round(whole, 6)
+        amounts = [row["billed"] for row in answer["data"]]
+        assert sum(amounts) == answer["billed"]
+        assert amounts == sorted(amounts, reverse=True)
+    assert ("peakpaws-main", "design") in {(row["name"], row["account"]) for row in answer["data"]}
+    told = [one for day in (3, 2, 1) for one in detailed(world.fake.dataset).claude_code(MIDNIGHT - day * DAY)]
+    rows = world.ok("GET", f"{path}/claude-code", **days)["data"]
+    assert [(row["customer_type"], row["key_name"]) for row in rows] == [
+        ("subscription", None), ("api", "cost-tracker-main"),
+    ]  # fmt: skip
+    assert sum(row["sessions"] for row in rows) == sum(one["core_metrics"]["num_sessions"] for one in told)
+    cents = sum(one["model_breakdown"][0]["estimated_cost"]["amount"] for one in told)
+    estimated = [model["estimated_cost"] for row in rows for model in row["models"]]
+    assert sum(estimated) == Decimal(cents) / 100
+    assert world.refused(404, "GET", "/api/accounts/999/claude-code")
+    assert "must be one of" in world.refused(400, "GET", "/costs/billed", by="colour")
