@@ -97,7 +97,7 @@ def shown(
     return [
         {
             **_shown(row, given.get(row["name"]), chosen.get(row["provider"]) == row["id"], now),
-            **prepaid.get(row["id"], {}),
+            **({} if row["archived_at"] else prepaid.get(row["id"], {})),
         }
         for row in rows
     ]

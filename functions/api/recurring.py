@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from functions.api.errors import refuse_unknown
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 router: Router[App] = Router("Usage")
 
+_SECONDS = 15.0
 _DATE_OR_NULL = {"type": ["string", "null"], "format": "date"}
 _REPEAT = {"type": "string", "enum": list(REPEATS)}
 _GIVEN = {
@@ -99,7 +101,9 @@ def create_recurring(request: Request, app: App) -> Result:
     """Store a rule, book what is due, and answer with the rule."""
     author = _author(request)
     rule_id = workflow.create(app.database, _load(app), _body(request), author)
-    workflow.book(app.database, _load(app), rule_id, _today(request, app), author)
+    # A caller who waits in vain sends the rule again. What is left is booked by the next collection.
+    end = monotonic() + _SECONDS
+    workflow.book(app.database, _load(app), rule_id, _today(request, app), author, lambda: end - monotonic())
     return Answer({"success": True, "status": "created", "data": _one(app, rule_id)}, 201)
 
 

@@ -154,5 +154,8 @@ def test_a_failure_is_told_and_the_last_balance_stays(prepaid: Prepaid) -> None:
 
 def test_balances_go_with_their_account(prepaid: Prepaid, connection: Connection) -> None:
     prepaid.collect()
+    prepaid.world.ok("DELETE", f"/api/accounts/{prepaid.account}", usage="keep", wait="28")
+    assert (prepaid.shown()["state"], prepaid.shown()["balance"], prepaid.shown()["runway"]) == ("archived", [], [])
+    assert connection.execute("SELECT count(*) AS kept FROM balances").fetchone() == {"kept": 1}
     assert prepaid.world.ok("DELETE", f"/api/accounts/{prepaid.account}", wait="28")["status"] == "succeeded"
     assert connection.execute("SELECT count(*) AS kept FROM balances").fetchone() == {"kept": 0}
