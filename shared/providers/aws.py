@@ -5,13 +5,12 @@ All of an account's regions are one account here, with one bill, so that nothing
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from shared.errors import CredentialError, CursorRefusedError, SettingError
+from shared.errors import CredentialError, CursorRefusedError
 from shared.providers import aws_bill, aws_usage
 from shared.providers.aws_bill import DAY
 from shared.providers.aws_credentials import AMBIENT, read_credential
@@ -38,8 +37,7 @@ COSTS = Stream(
     "costs", DAY, lag=2 * DAY, is_bill=True, is_final_only=True, history=timedelta(days=395), rest=timedelta(hours=30)
 )
 
-_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}")
-_ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
+_REGION = r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}"
 _ITS_OWN = "https://amazonaws.com"
 
 
@@ -63,9 +61,7 @@ class AwsBedrock:
         bill: str = "yes",
         role_arn: str | None = None,
     ) -> None:
-        self._regions = _read_regions(region)
-        if role_arn is not None and not _ROLE.fullmatch(role_arn):
-            raise SettingError("The option role_arn must look like arn:aws:iam::123456789012:role/name.")
+        self._regions = tuple(dict.fromkeys(one.strip() for one in region.split(",")))
         credential = read_credential(key, SPEC.key_needed)
         endpoint = None if base_url == _ITS_OWN else base_url
         if credential is None and endpoint is not None:
@@ -128,13 +124,6 @@ class AwsBedrock:
         return self._series
 
 
-def _read_regions(text: str) -> tuple[str, ...]:
-    regions = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not regions or not all(_REGION.fullmatch(region) for region in regions):
-        raise SettingError("The option region must name regions such as eu-central-1, several with commas between.")
-    return regions
-
-
 def _read_cursor(cursor: str, window: Window) -> datetime:
     try:
         start = datetime.fromisoformat(cursor)
@@ -163,10 +152,19 @@ SPEC = ProviderSpec(
         WrongKey("sk-ant-", "a key of Anthropic"),
     ),
     options=(
-        Option("region", "The regions whose usage is read, such as eu-central-1,us-east-1.", is_required=True),
         Option(
-            "bill", "Whether Cost Explorer is asked for the bill (two cents a day): yes or no.", choices=("yes", "no")
+            "region",
+            "The regions whose usage is read, such as eu-central-1,us-east-1.",
+            is_required=True,
+            pattern=f"{_REGION}(?: ?, ?{_REGION})*",
+            example="eu-central-1,us-east-1",
         ),
-        Option("role_arn", "A role to take on before asking, such as arn:aws:iam::123456789012:role/costs."),
+        Option("bill", "Whether Cost Explorer is asked for the bill (two cents a day).", choices=("yes", "no")),
+        Option(
+            "role_arn",
+            "A role to take on before asking, such as arn:aws:iam::123456789012:role/costs.",
+            pattern=r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+",
+            example="arn:aws:iam::123456789012:role/costs",
+        ),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,8 @@ class WrongKey:
 class Option:
     """What an account of a provider may say besides its credential: a text, one of `choices` if there are any.
 
-    `setting` is where the account says it whose key is a setting.
+    All of it matches `pattern` if there is one, as `example` does. `setting` is where the account says it whose key is a
+    setting.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Option:
     is_required: bool = False
     choices: tuple[str, ...] = ()
     setting: str | None = None
+    pattern: str | None = None
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,8 @@ def _option(option: Option, value: object) -> str:
     text = value.strip()
     if option.choices and text not in option.choices:
         raise OptionError(option.name, f"The option {option.name} must be one of {', '.join(option.choices)}.")
+    if option.pattern is not None and not re.fullmatch(option.pattern, text, re.ASCII):
+        raise OptionError(option.name, f"The option {option.name} must look like {option.example}.")
     if option.name == BASE_URL:
         try:
             return _address(text)

@@ -1,9 +1,11 @@
 """Collecting AWS Bedrock into a real Postgres: each token once, the bill beside it, and nothing forgotten."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 
 from shared.core.reconciliation import Day, reason
@@ -11,7 +13,9 @@ from shared.store import reconciliation
 from shared.store.database import Connection, Database
 from shared.workflows.collect import AccountReport
 from shared.workflows.verify import verify
-from tests.fixtures.providers.aws_cloud import ACCOUNT, HOUR, Cloud, refusal
+from tests.fixtures.providers.aws_cloud import ACCOUNT, CREDENTIAL, HOUR, Cloud, refusal
+from tests.fixtures.providers.wire import KEY
+from tests.integration.account_world import World
 from tests.integration.collecting import changes, run, tables
 
 NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
@@ -146,3 +150,28 @@ def test_without_the_permission_for_the_bill_the_tokens_are_there(
     assert report.status == "failed"
     assert "(ce:GetDimensionValues is not allowed)" in str(report.error)
     assert total(connection) == 2 * SONNETS + GPTS
+
+
+def test_an_account_over_http_is_one_aws_account_and_compared_with_its_bill(
+    opened: Callable[..., World], cloud: Cloud
+) -> None:
+    http = httpx.Client(transport=httpx.MockTransport(cloud.answer))
+    world = opened(open_http=lambda: http)
+    body = {"name": "bedrock", "provider": "aws", "credential": CREDENTIAL}
+    assert "needs the option region" in world.refused(400, "POST", "/api/accounts", body)
+    wrong = {**body, "options": {"region": "Frankfurt"}}
+    assert "must look like eu-central-1,us-east-1" in world.refused(400, "POST", "/api/accounts", wrong)
+    made = world.ok("POST", "/api/accounts", {**body, "options": {"region": "us-east-1,eu-central-1"}})["data"]
+    assert KEY not in str(made)
+    # Another region of the same AWS account is no other account: its bill would be there twice.
+    twice = {**body, "name": "again", "options": {"region": "ap-south-1"}}
+    assert "would count twice" in world.refused(409, "POST", "/api/accounts", twice)
+    cloud.charge(AT.date(), "USE1-gpt6-sol-input-tokens", "4.3")
+    run = world.ok("POST", "/admin/collect", {}, wait="28")
+    assert run["status"] == "succeeded", run
+    row = next(one for one in world.ok("GET", "/costs/reconciliation")["data"] if one["date"] == f"{AT:%Y-%m-%d}")
+    assert (row["account"], row["estimated"], row["billed"]) == ("bedrock", Decimal("14.07"), Decimal("15.07"))
+    assert row["reason"].startswith("The bill is higher: regions or endpoints that are not asked for, ")
+    [service] = [one for one in world.ok("GET", "/api/services")["data"] if one["id"] == "aws"]
+    named = {one["name"]: (one["required"], one["choices"]) for one in service["options"]}
+    assert (service["tracked"], named["region"], named["bill"]) == ("api", (True, []), (False, ["yes", "no"]))

@@ -14,10 +14,10 @@ from shared.errors import (
     MalformedResponseError,
     ProviderError,
     ProviderUnavailableError,
-    SettingError,
 )
-from shared.providers.aws import COSTS, USAGE
+from shared.providers.aws import COSTS, SPEC, USAGE
 from shared.providers.base import Bucket, Name, Stream, Window
+from shared.providers.spec import OptionError
 from tests.fixtures.providers.aws_cloud import ACCOUNT, HOUR, MANTLE, RUNTIME, Cloud
 from tests.fixtures.providers.recording import pages
 from tests.fixtures.providers.wire import refused
@@ -109,15 +109,26 @@ def test_what_only_the_bill_prices_has_no_price(
 def test_all_regions_of_an_account_are_one(cloud: Cloud) -> None:
     for region in ("us-east-1", "eu-central-1", "ap-south-1"):
         cloud.use(AT, SONNET, region, InputTokenCount=10)
-    found = usage(cloud, region=" us-east-1, eu-central-1,us-east-1")
+    found = usage(cloud, region="us-east-1, eu-central-1,us-east-1")
     assert [one.dimensions["region"] for one in found] == ["eu-central-1", "us-east-1"]
     assert cloud.provider(region="us-east-1,eu-central-1").owner().id == ACCOUNT
 
 
-@pytest.mark.parametrize("region", ["", " , ", "Frankfurt", "eu-central-1;x", "eu-central-1.evil.test/", "../x-1"])
-def test_what_is_no_region_is_refused(cloud: Cloud, region: str) -> None:
-    with pytest.raises(SettingError, match="must name regions such as"):
-        cloud.provider(region=region)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("region", text) for text in (",", "Frankfurt", "eu-central-1;x", "eu-central-1.evil.test/", "../x-1")),
+        *(("role_arn", text) for text in ("costs", "arn:aws:iam::1:role/x", "arn:aws:iam::123456789012:user/x")),
+    ],
+)
+def test_what_is_no_region_or_role_is_refused(name: str, value: str) -> None:
+    with pytest.raises(OptionError, match=f"The option {name} must look like "):
+        SPEC.check_options({"region": "eu-central-1", name: value})
+
+
+def test_several_regions_and_a_role_are_taken() -> None:
+    given = {"region": "eu-central-1, us-gov-west-1", "role_arn": "arn:aws-us-gov:iam::123456789012:role/a/b+c"}
+    assert SPEC.check_options(given) == given
 
 
 def test_pages_of_lists_and_figures_are_put_together(cloud: Cloud) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from shared.errors import CredentialError, CursorRefusedError, ProviderError, ProviderUnavailableError, SettingError
+from shared.errors import CredentialError, CursorRefusedError, ProviderError, ProviderUnavailableError
 from shared.providers.aws import COSTS, SPEC, USAGE
 from shared.providers.aws_credentials import read_credential
 from shared.providers.base import Window
@@ -155,8 +155,6 @@ def test_a_role_that_is_not_granted_is_named_as_the_missing_permission(cloud: Cl
     provider = cloud.provider(role_arn=ROLE)
     for _ in range(2):  # it does not ask as itself the second time
         assert refused(CredentialError, provider.owner).said == "sts:AssumeRole is not allowed"
-    with pytest.raises(SettingError, match="role_arn must look like"):
-        cloud.provider(role_arn="costs")
 
 
 def test_the_machine_may_be_who_asks(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
