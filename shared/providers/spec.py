@@ -43,8 +43,8 @@ class WrongKey:
 class Option:
     """What an account of a provider may say besides its credential: a text, one of `choices` if there are any.
 
-    All of it matches `pattern` if there is one, as `example` does. `setting` is where the account says it whose key is a
-    setting.
+    All of it matches `pattern` if there is one, as `example` does. `setting` is where an account says it whose key is
+    a setting.
     """
 
     name: str
