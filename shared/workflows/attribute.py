@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.core.attribution import CLASSES, COUNTERS, Logged, Polled, Share, balance
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
 # (account id, start of the quarter hour in UTC, canonical model): what balance lines are derived for.
 Group: TypeAlias = tuple[int, datetime, str]
 _DAY = timedelta(days=1)
-# A first collection may meet a year of events: so many groups are in memory at once.
+# A first collection may meet a year of events: so many groups are in memory at once, with the buckets of so many days.
 _GROUPS_AT_ONCE = 2000
+_DAYS_AT_ONCE = timedelta(days=7)
 
 
 def rebuild(connection: Connection, groups: Collection[Group]) -> None:
@@ -175,6 +175,12 @@ def _identity(line: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _chunks(groups: Iterable[Group]) -> Iterator[list[Group]]:
-    remaining = iter(groups)
-    while chunk := list(islice(remaining, _GROUPS_AT_ONCE)):
+    chunk: list[Group] = []
+    for group in groups:
+        is_far = bool(chunk) and abs(group[1] - chunk[0][1]) >= _DAYS_AT_ONCE
+        if is_far or len(chunk) == _GROUPS_AT_ONCE:
+            yield chunk
+            chunk = []
+        chunk.append(group)
+    if chunk:
         yield chunk

@@ -221,6 +221,8 @@ class Collector:
             reached = page.rows[-1].end if page.rows and page.next_cursor else window.end
             done = (reached - window.start) / (window.end - window.start)
             self.progress(Progress(self.source.account, stream.name, held.pages, done))
+            # A large one takes tens of megabytes, and would stay until the next one is whole.
+            del page
         if held.listed_end is None and not (stream.is_bill or stream.may_be_absent):
             # Empty intervals are listed too, so an answer without any is not "no usage".
             raise self._nonsense(stream, "lists no interval at all")
@@ -231,12 +233,15 @@ class Collector:
         return MalformedResponseError(f"{name}; nothing was stored, the next run tries again.")
 
     def _stage(self, held: Checkpoint, page: Page, stream: Stream, result: StreamReport) -> Checkpoint:
-        rows = []
-        if result.feed is None:
-            rows = [(row.start, row.end, jsontext.dumps(row.raw)) for row in page.rows]
-        elif isinstance(self._provider, HasEvents):
+        rows = page.rows if result.feed is None else ()
+        if result.feed is not None and isinstance(self._provider, HasEvents):
             Feeder(self.database, self.prices, self._provider, self.plan.now).take(stream, page, result.feed)
-        return self.database.run(lambda c: collection.stage(c, held, rows, page.next_cursor, page.listed))
+
+        def keep(connection: Connection) -> Checkpoint:
+            texts = ((row.start, row.end, jsontext.dumps(row.raw)) for row in rows)
+            return collection.stage(connection, held, texts, page.next_cursor, page.listed)
+
+        return self.database.run(keep)
 
     def _merge(self, held: Checkpoint, stream: Stream, mapper: Mapper) -> tuple[Changes, Checkpoint]:
         if held.listed_end is None:  # a bill without any interval yet, or a report that the account does not have

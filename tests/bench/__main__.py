@@ -12,7 +12,14 @@ import time
 from tests.bench.table import FOLDER, say
 
 # What each takes at the size of its goals.
-SIZED = {"ingest": "5 min", "reports": "30 min", "pricing": "5 min", "export": "5 min", "importing": "5 min"}
+SIZED = {
+    "ingest": "5 min",
+    "reports": "30 min",
+    "pricing": "5 min",
+    "export": "5 min",
+    "importing": "5 min",
+    "collecting": "5 min",
+}
 ALWAYS = {"statusline": "1 min", "cold_start": "2 min"}
 
 

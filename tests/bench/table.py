@@ -15,7 +15,7 @@ FOLDER = Path("build/bench")
 class Line:
     """One measurement in `unit`, its ratio to another one, and the goals of both, 0 where there is none.
 
-    Rates (`/s`) have to reach their goals, times (`ms`) must not exceed them.
+    Rates (`/s`) have to reach their goals, times (`ms`) and sizes (`MB`) must not exceed them.
     """
 
     name: str
