@@ -35,7 +35,9 @@ _DATE = re.compile(r"[-@]20\d{2}(-?)(0[1-9]|1[0-2])\1(0[1-9]|[12]\d|3[01])$", re
 
 # `us.anthropic.claude-sonnet-4-5-20250929-v1:0`: region, maker and model with dots between, as only Bedrock writes it.
 _BEDROCK = re.compile(
-    r"(?:[a-z-]{2,8}\.)?(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral|openai|qwen)\.[a-z]", re.IGNORECASE
+    r"(?:[a-z-]{2,8}\.)?(?:ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot(?:ai)?|nvidia|openai"
+    r"|qwen|stability|twelvelabs|writer|xai|zai)\.[a-z]",
+    re.IGNORECASE,
 )
 
 

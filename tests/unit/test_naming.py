@@ -121,6 +121,8 @@ def test_every_provider_of_the_catalogue_keeps_its_id() -> None:
         ("mistralai/mistral-large", "mistral"),
         ("eu.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws"),
         ("amazon.nova-pro-v1:0", "aws"),
+        ("global.moonshotai.kimi-k3", "aws"),
+        ("xai.grok-4.3", "aws"),
         ("unheard-of", None),
     ],
 )
