@@ -8,16 +8,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import CursorRefusedError, MalformedResponseError, ProviderError
+from shared.errors import MalformedResponseError
 from shared.providers import anthropic_analytics, anthropic_claude_code
 from shared.providers.anthropic_analytics import Analytics
 from shared.providers.anthropic_rows import (
-    TOKEN_REFUSALS,
     CostRow,
     UsageRow,
     UsageRowWithSpeed,
     charged,
     counted,
+    following,
+    refusal,
     rfc3339,
 )
 from shared.providers.base import Bucket, Name, Owner, Page, Row, Stream, Window
@@ -170,21 +171,10 @@ class Anthropic:
         ]
         headers = {"anthropic-beta": SPEED_BETA} if self._speed and not stream.is_bill else {}
 
-        def refusal(status: int, _said: str) -> type[ProviderError]:
-            # The same query was accepted for the first page, so what is refused now is the token, in whatever words.
-            is_token = cursor is not None and status in TOKEN_REFUSALS
-            return CursorRefusedError if is_token else ProviderError
-
-        report = read(_Report, self._client.get(path, query, headers, refusal), _source(path))
+        report = read(_Report, self._client.get(path, query, headers, refusal(cursor)), _source(path))
         rows = tuple(self._rows(stream, window, report))
         span = (report.data[0].starting_at, report.data[-1].ending_at) if report.data else None
-        if not report.has_more:
-            return Page(rows, None, span)
-        if not report.next_page or report.next_page == cursor:
-            raise MalformedResponseError(
-                f"{_source(path)} promises more but its next_page is missing or was given before."
-            )
-        return Page(rows, report.next_page, span)
+        return Page(rows, following(report, cursor, _source(path)), span)
 
     def _rows(self, stream: Stream, window: Window, report: _Report) -> Iterator[Row]:
         source = _source(_PATHS[stream.name])

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from shared.core.usage import Usage
 from shared.core.windows import floor
-from shared.errors import CursorRefusedError, MalformedResponseError, ProviderError
+from shared.errors import MalformedResponseError
 from shared.providers.anthropic_place import Place
-from shared.providers.anthropic_rows import TOKEN_REFUSALS, CacheCreation, ServerToolUse, context_of, rfc3339
+from shared.providers.anthropic_rows import CacheCreation, ServerToolUse, context_of, following, refusal, rfc3339
 from shared.providers.base import Bucket, Page, Row, Stream, Window
 from shared.providers.payload import Count, Instant, Payload, Text, UsdFromCents, bucket_fault, check_window, read
 
@@ -131,24 +131,36 @@ class Analytics:
         check_window(window, stream.grain)
         place = Place.read(window, cursor)
         source = self._source(stream)
-        report = read(_Report, self.client.get(_PATHS[stream.name], *_question(stream, place)), source)
-        if report.has_more and (not report.next_page or report.next_page == place.token):
-            raise MalformedResponseError(f"{source} promises more but its next_page is missing or was given before.")
+        report = read(_Report, self._ask(stream, place), source)
+        token = following(report, place.token, source)
         until = place.until or _finished(report, window, stream.grain)
         found = tuple(self._rows(stream, place, report))
         rows = tuple(row for row in found if row.end <= until)
         if len(rows) < len(found):  # rows come in the order of time
-            following = None
+            cursor = None
         else:
             last = found[-1].start if found else place.last
-            following = place.following(window, until, last, report.next_page if report.has_more else None)
-        return Page(rows, following, (window.start, until) if following is None else None)
+            cursor = place.following(window, until, last, token)
+        return Page(rows, cursor, (window.start, until) if cursor is None else None)
 
     def parse(self, stream: Stream, row: Row) -> Bucket:
         """Turn a row into a bucket; see `Provider.parse`."""
         if stream.is_bill:
             return _charged(row, read(_CostRow, row.raw, self._source(stream)))
         return _counted(row, read(_UsageRow, row.raw, self._source(stream)))
+
+    def _ask(self, stream: Stream, place: Place) -> object:
+        query = [
+            ("starting_at", rfc3339(place.window.start)),
+            ("ending_at", rfc3339(place.window.end)),
+            ("time_bucket_width", _WIDTHS[stream.name]),
+            *(("group_by[]", group) for group in _GROUPS[stream.name]),
+            ("order_by", "time"),
+            ("order", "asc"),
+            ("limit", _MOST_ROWS),
+            *([("page", place.token)] if place.token is not None else []),
+        ]
+        return self.client.get(_PATHS[stream.name], query, {"anthropic-beta": BETA}, refusal(place.token))
 
     def _rows(self, stream: Stream, place: Place, report: _Report) -> Iterator[Row]:
         source, before, seen = self._source(stream), place.last, set()
@@ -182,26 +194,6 @@ class Analytics:
 
     def _source(self, stream: Stream) -> str:
         return f"{self.title}'s {_PATHS[stream.name]}"
-
-
-def _question(stream: Stream, place: Place) -> tuple[list[tuple[str, str]], dict[str, str], Any]:
-    query = [
-        ("starting_at", rfc3339(place.window.start)),
-        ("ending_at", rfc3339(place.window.end)),
-        ("time_bucket_width", _WIDTHS[stream.name]),
-        *(("group_by[]", group) for group in _GROUPS[stream.name]),
-        ("order_by", "time"),
-        ("order", "asc"),
-        ("limit", _MOST_ROWS),
-        *([("page", place.token)] if place.token is not None else []),
-    ]
-
-    def refusal(status: int, _said: str) -> type[ProviderError]:
-        # The same query was accepted for the first page, so what is refused now is the token, in whatever words.
-        is_token = place.token is not None and status in TOKEN_REFUSALS
-        return CursorRefusedError if is_token else ProviderError
-
-    return query, {"anthropic-beta": BETA}, refusal
 
 
 def _finished(report: _Report, window: Window, grain: timedelta) -> datetime:

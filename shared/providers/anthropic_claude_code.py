@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator
 
-from shared.errors import CursorRefusedError, MalformedResponseError, ProviderError
-from shared.providers.anthropic_rows import TOKEN_REFUSALS
+from shared.errors import CursorRefusedError, MalformedResponseError
+from shared.providers.anthropic_rows import following, refusal
 from shared.providers.base import Bucket, Page, Row, Stream, Window
 from shared.providers.payload import Count, Payload, Text, check_window, instant, read, usd
 
@@ -115,18 +115,12 @@ def fetch(client: JsonClient, title: str, window: Window, cursor: str | None) ->
     source, (day, token) = f"{title}'s {PATH}", _place(window, cursor)
     query = [("starting_at", f"{day:%Y-%m-%d}"), ("limit", _MOST_ROWS), *([("page", token)] if token else [])]
 
-    def refusal(status: int, _said: str) -> type[ProviderError]:
-        return CursorRefusedError if token and status in TOKEN_REFUSALS else ProviderError
-
-    report = read(_Report, client.get(PATH, query, refusal=refusal), source)
-    if report.has_more and (not report.next_page or report.next_page == token):
-        raise MalformedResponseError(f"{source} promises more but its next_page is missing or was given before.")
-    rows = tuple(_rows(report, day, source))
-    if report.has_more:
-        return Page(rows, f"day:{day:%Y-%m-%d}:{report.next_page}", None)
-    following = day + _DAY
-    if following < window.end:
-        return Page(rows, f"day:{following:%Y-%m-%d}:", None)
+    report = read(_Report, client.get(PATH, query, refusal=refusal(token)), source)
+    token, rows = following(report, token, source), tuple(_rows(report, day, source))
+    if token is not None:
+        return Page(rows, f"day:{day:%Y-%m-%d}:{token}", None)
+    if day + _DAY < window.end:
+        return Page(rows, f"day:{day + _DAY:%Y-%m-%d}:", None)
     return Page(rows, None, (window.start, window.end))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
 from shared.core.usage import PriceContext, Usage
+from shared.errors import CursorRefusedError, MalformedResponseError, ProviderError
 from shared.providers.base import Bucket, Row
 from shared.providers.payload import Count, Payload, Text, UsdFromCents
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from shared.providers.http import Refusal
+
 # What a page token that is no longer valid is answered with.
-TOKEN_REFUSALS = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.GONE})
+_TOKEN_REFUSALS = frozenset({httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND, httpx.codes.GONE})
 
 
 class CacheCreation(Payload):
@@ -126,3 +129,36 @@ def context_of(dimensions: Mapping[str, str | None]) -> PriceContext:
 def rfc3339(moment: datetime) -> str:
     """Return an instant in UTC as the API takes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Chained(Protocol):
+    """A page that may lead to another one."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether another page follows."""
+
+    @property
+    def next_page(self) -> str | None:
+        """The token of that page."""
+
+
+def following(page: Chained, token: str | None, source: str) -> str | None:
+    """Return the token of the next page, None at the end; `token` is that of this one.
+
+    Raises:
+        MalformedResponseError: there is more and nobody says where.
+    """
+    if not page.has_more:
+        return None
+    if not page.next_page or page.next_page == token:
+        raise MalformedResponseError(f"{source} promises more but its next_page is missing or was given before.")
+    return page.next_page
+
+
+def refusal(token: str | None) -> Refusal:
+    """Return which error a refusal of this page is.
+
+    The same query was accepted for the first page, so what is refused now is the token, in whatever words.
+    """
+    return lambda status, _said: CursorRefusedError if token and status in _TOKEN_REFUSALS else ProviderError

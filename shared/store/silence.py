@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 
 
 def active(connection: Connection, account_id: int, since: datetime) -> list[Span]:
-    """Return the intervals from `since` (UTC) in which an account's provider reported usage, by their start."""
+    """Return the intervals from `since` (UTC) in which an account's provider reported usage, by their start.
+
+    What it remarks besides, of Claude Code, is no usage.
+    """
     rows = connection.execute(
         """
         SELECT bucket_start, max(bucket_end) AS bucket_end FROM buckets
-        WHERE account_id = %s AND bucket_start >= %s AND (amount IS NULL OR charge IS NULL) GROUP BY 1 ORDER BY 1
+        WHERE account_id = %s AND bucket_start >= %s AND (amount IS NULL OR charge IS NULL)
+            AND stream <> 'claude_code' GROUP BY 1 ORDER BY 1
         """,
         [account_id, since],
     )

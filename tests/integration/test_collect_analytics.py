@@ -17,6 +17,7 @@ from infra.demo.query import detailed
 from shared.providers.base import Provider
 from shared.providers.http import Budget
 from shared.providers.registry import REGISTRY
+from shared.store import silence
 from shared.store.database import Connection, Database
 from shared.workflows.verify import verify
 from tests.e2e.brute_force import facts
@@ -166,11 +167,12 @@ def test_claude_code_is_kept_and_books_nothing(database: Database, connection: C
         both = provider(fake, "stable+claude-code")
         run(database, both, backfill=5 * DAY)
         before = totals(connection)
-        [account] = connection.execute("SELECT covered_from FROM accounts").fetchall()
+        [account] = connection.execute("SELECT id, covered_from FROM accounts").fetchall()
         more = {**told[1]["core_metrics"], "num_sessions": 77}
         data.claude_code_records = [replace_metrics(one, more) if one is told[1] else one for one in told]
         [report] = run(database, both, backfill=5 * DAY)
     assert account["covered_from"] == MIDNIGHT + HOUR
+    assert silence.active(connection, account["id"], MIDNIGHT - 9 * DAY) == [(MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR)]
     assert changes(report, "claude_code") == (0, 1, 3, 0)
     assert totals(connection) == before
     assert len(before["ledger"]) == 1
