@@ -139,10 +139,15 @@ class _Asked:
             rows.sort(key=size)
         if self.query.text("order") != "asc":
             rows.reverse()
+        # What cost types and token types fan out comes on top of the limit.
+        units: dict[tuple[Any, ...], list[Json]] = {}
+        for row in rows:
+            told = (value for name, value in row["group"].items() if name not in FANNED)
+            units.setdefault((row["starting_at"], *told), []).append(row)
         first = int(self.query.place() or 0)
-        more = len(rows) > first + self.limit
+        more = len(units) > first + self.limit
         return {
-            "data": rows[first : first + self.limit],
+            "data": [row for unit in list(units.values())[first : first + self.limit] for row in unit],
             "has_more": more,
             "next_page": self.query.token_of(str(first + self.limit)) if more else None,
             "data_refreshed_at": stamp(self.now - DELAY),

@@ -108,6 +108,10 @@ def test_costs_are_the_bill_by_key(fake: FakeAnthropic) -> None:
     assert sum(Decimal(row["cost"]["list_amount"]) for row in rows) == 2 * billed
     assert {row["cost"]["requests"] for row in rows} == {None}
     assert {row["group"]["cost_type"] for row in rows} >= {"tokens", "web_search"}
+    first = ask(fake, Path.ANALYTICS_COST, [*params[:-1], ("limit", "2")]).json()
+    told = {(row["starting_at"], row["group"]["api_key_id"], row["group"]["product"]) for row in first["data"]}
+    assert (len(told), first["has_more"]) == (2, True)
+    assert len(first["data"]) > 2  # token types come on top of the limit
     one = [row for row in rows if row["group"]["api_key_id"] == "apikey_01DemoPeakpawsMain"]
     filtered = ask(fake, Path.ANALYTICS_COST, [*params, ("api_key_ids[]", "apikey_01DemoPeakpawsMain")]).json()["data"]
     assert filtered == one
