@@ -230,3 +230,9 @@ def test_the_bill_by_product_and_what_claude_code_did_are_shown(world: World) ->
     assert sum(estimated) == Decimal(cents) / 100
     assert world.refused(404, "GET", "/api/accounts/999/claude-code")
     assert "must be one of" in world.refused(400, "GET", "/costs/billed", by="colour")
+    before = world.ok("GET", "/costs/range", **days)["total_cost"]
+    world.ok("PUT", path, {"options": {"base_url": world.fake.url, "reports": "stable"}})
+    again = world.ok("POST", f"{path}/sync", wait="28")
+    assert [one["stream"] for one in again["result"]["accounts"][0]["streams"]] == ["usage", "costs"]
+    assert world.ok("GET", "/costs/range", **days)["total_cost"] == before > 0
+    assert round(world.ok("GET", "/costs/billed", by="charge", **days)["billed"], 6) == round(whole, 6)
