@@ -9,9 +9,8 @@ import pytest
 from infra.demo.faults import Fault
 from infra.demo.openrouter.data import FixedDataset
 from infra.demo.openrouter.fake import INFERENCE_KEY, FakeOpenRouter
-from shared.core.reconciliation import Day, reason
 from shared.providers.openrouter import SPEC
-from shared.store import reconciliation
+from shared.store import accounts, reconciliation, silence
 from shared.store.database import Connection, Database
 from shared.workflows.attribute import rebuild
 from shared.workflows.ingest import Options, ingest
@@ -66,13 +65,13 @@ def test_rows_become_named_lines_that_cost_what_was_charged(
     assert stored["raw"]["byok_usage_inference"] == 7
 
 
-def test_the_bill_is_what_was_booked(database: Database, connection: Connection, fake: FakeOpenRouter) -> None:
+def test_the_report_is_bill_and_usage_in_one(database: Database, connection: Connection, fake: FakeOpenRouter) -> None:
     collected(database, fake)
     [billed] = reconciliation.billed(connection, YESTERDAY, NOW, None)
     [estimated] = reconciliation.estimated(connection, YESTERDAY, NOW, None)
     assert billed["amount"] == estimated["cost"] == Decimal("0.875")
-    day = Day("openrouter", estimated["date"], estimated=estimated["cost"], billed=billed["amount"])
-    assert reason(day) == "The estimate and the bill agree."
+    [account] = accounts.everyone(connection)
+    assert silence.active(connection, account.id, NOW - 9 * DAY) == [(YESTERDAY, YESTERDAY + DAY)]
 
 
 def test_a_second_collection_changes_nothing(database: Database, connection: Connection, fake: FakeOpenRouter) -> None:

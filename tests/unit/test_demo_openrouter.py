@@ -25,6 +25,10 @@ def fake() -> Iterator[FakeOpenRouter]:
         yield server
 
 
+def used(at: datetime, usd: str, key: str = "a") -> ActivityRow:
+    return ActivityRow(at, Endpoint("e", "m", "m", "p"), key, "ws-only", (1,) * 5, Decimal(usd))
+
+
 def ask(fake: FakeOpenRouter, path: str, key: str | None = MANAGEMENT_KEY, **params: str) -> httpx.Response:
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
     return httpx.get(f"{fake.base_url}{path}", params=params, headers=headers, trust_env=False)
@@ -92,8 +96,16 @@ def test_the_team_has_every_quirk(fake: FakeOpenRouter) -> None:
     assert any(row.byok > row.usage > 0 for row in used)
     assert any(row.usage == 0 and row.counts[1] for row in used)
     assert any(row.key is None for row in used)
-    whole = ask(fake, "/credits").json()["data"]
-    assert whole["total_usage"] == float(sum(row.usage for row in used))
+
+
+def test_credits_are_used_up_all_day_long() -> None:
+    data = FixedDataset([used(TODAY - 40 * DAY, "2"), used(TODAY - DAY, "1"), used(TODAY, "0.24")])
+    with FakeOpenRouter(data, clock=lambda: TODAY) as fake:
+        spent = []
+        for hours in (0, 6, 24):
+            fake.clock = lambda after=hours: TODAY + timedelta(hours=after)  # type: ignore[misc] # a default binds it
+            spent.append(ask(fake, "/credits").json()["data"]["total_usage"])
+    assert spent == [3, 3.06, 3.24]
 
 
 def test_the_same_day_is_the_same_whenever_it_is_asked_for() -> None:
@@ -104,13 +116,7 @@ def test_the_same_day_is_the_same_whenever_it_is_asked_for() -> None:
 
 
 def test_binary_fractions_add_up_to_digits_that_no_part_has() -> None:
-    endpoint = Endpoint("e", "m", "m", "p")
-    data = FixedDataset(
-        [
-            ActivityRow(TODAY - DAY, endpoint, key, "ws-only", (1,) * 5, Decimal(usd))
-            for key, usd in (("a", "0.1"), ("b", "0.2"))
-        ]
-    )
+    data = FixedDataset([used(TODAY - DAY, "0.1"), used(TODAY - DAY, "0.2", "b")])
     for is_binary, usage in ((False, 0.3), (True, 0.30000000000000004)):
         with FakeOpenRouter(data, clock=lambda: NOW, is_binary=is_binary) as fake:
             assert [row["usage"] for row in rows(fake)] == [usage]

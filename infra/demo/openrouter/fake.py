@@ -7,8 +7,8 @@ from decimal import Decimal
 from infra.demo.anthropic import utc_now
 from infra.demo.dataset import Json
 from infra.demo.faults import Fault
-from infra.demo.openrouter.data import COUNTS, PERSON, ActivityRow, Dataset, Key, Workspace
-from infra.demo.openrouter.team import Team
+from infra.demo.openrouter.data import COUNTS, LONG_AGO, PERSON, ActivityRow, Dataset, Key, Workspace
+from infra.demo.openrouter.team import DECIMALS, Team
 from infra.demo.query import floor
 from infra.demo.server import Answer, LoopbackServer, Request
 
@@ -125,7 +125,12 @@ class FakeOpenRouter(LoopbackServer):
         return {"data": [space.wire() for space in spaces[first : first + self.page]], "total_count": len(spaces)}
 
     def _credits(self, _request: Request) -> Json:
-        used = sum((row.usage for row in self.raw_activity()), Decimal(0))
+        """Answer what was ever used, that of the day so far included."""
+        now = self.clock()
+        today = floor(now, DAY)
+        past = sum((row.usage for row in self.dataset.activity(LONG_AGO, today)), Decimal(0))
+        day = sum((row.usage for row in self.dataset.activity(today, today + DAY)), Decimal(0))
+        used = past + (day * ((now - today) // timedelta(minutes=1)) / (24 * 60)).quantize(DECIMALS)
         return {"data": {"total_credits": CREDITS, "total_usage": float(used)}}
 
     def _activity(self, request: Request) -> Json:
