@@ -127,7 +127,8 @@ class OpenRouter:
         whole, newest = self._activity(window, None)
         # Once another day is over the oldest one is not told any more, which is not to be taken for "nothing used".
         oldest = window.start if newest is None else newest + DAY - HISTORY
-        return Page(tuple(attributed(whole, by_key)), None, (min(max(window.start, oldest), window.end), window.end))
+        since = min(max(window.start, oldest), window.end)
+        return Page(tuple(row for row in attributed(whole, by_key) if row.start >= since), None, (since, window.end))
 
     def _activity(self, window: Window, key: str | None) -> tuple[list[ActivityRow], datetime | None]:
         """Return the rows inside the window of a key or, with None, of the account, and the newest day there is."""

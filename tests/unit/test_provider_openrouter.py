@@ -165,6 +165,9 @@ def test_the_oldest_day_is_not_taken_for_empty_once_it_cannot_be_read_any_more()
     assert fetched(Answers(newest), month).listed == (DAY, month.end)
     newest = [row(date="2026-03-31", requests=1)]  # a day later
     assert fetched(Answers(newest), month).listed == (DAY + ONE, month.end)
+    keys: dict[str, list[Json] | None] = {"read before midnight": [row(requests=1), *newest]}
+    page = fetched(Answers(newest, keys), Window(DAY, month.end + ONE))
+    assert ([one.start for one in page.rows], page.listed) == ([month.end], (DAY + ONE, month.end + ONE))
     assert fetched(Answers([row(date="2026-07-31", requests=1)]), month).listed == (month.end, month.end)
 
 
