@@ -13,8 +13,8 @@ report is the total and events explain it, so whatever those events count is tak
 - A share on a bucket without a price is tokens only (cost None). So is what unpriced events count: it takes their
   unpriced counters back. What priced events cost is taken out whole where any candidate has a price or there is none.
 
-- Where the candidates cost something and count not one token, the report says what the model cost and nothing else:
-  what priced events cost is taken back, their tokens and requests stay, because nobody else tells them.
+- Where the candidates say what they cost and count not one token, the report tells money and nothing else: what priced
+  events cost is taken back, their tokens and requests stay, because nobody else tells them.
 
 Nothing is clipped: where events say more than the report, the remainder of a bucket is negative and can be seen.
 """
@@ -55,7 +55,7 @@ class Polled:
     """One bucket of the report: `[start, end)` in UTC, its key among those of the interval, what its line says.
 
     `cost` is in USD, None without a price; `tokens` are those of every class, each once. `terms` are the columns that
-    its share of a balance repeats: label, project, tier and so on.
+    its share of a balance repeats: label, project, tier and so on. `is_billed` says that the report told the cost.
     """
 
     start: datetime
@@ -64,6 +64,7 @@ class Polled:
     cost: Decimal | None
     tokens: int
     terms: Mapping[str, Any]
+    is_billed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def balance(slot: datetime, buckets: Sequence[Polled], logged: Sequence[Logged])
     priced: dict[int, Share] = {}
     unpriced: dict[int, Share] = {}
     weights = _weights(chosen)
-    is_money_only = any(bucket.cost for bucket in chosen) and not any(bucket.tokens for bucket in chosen)
+    is_money_only = bool(chosen) and all(bucket.is_billed and not bucket.tokens for bucket in chosen)
     for part in logged:
         counts = () if is_money_only and part.cost is not None else part.counts
         for counter, count in enumerate(counts):

@@ -105,12 +105,13 @@ def polled(
     """Return the usage buckets of these accounts and models that start in these UTC days (their midnights).
 
     Of buckets with an amount those of a bill have a charge as well, the others are usage that says what it cost. Each
-    row has `account_id, model, bucket_start, bucket_end, key, cost, tokens, updated_at` and `TERMS`.
+    row has `account_id, model, bucket_start, bucket_end, key, cost, tokens, is_billed, updated_at` and `TERMS`.
     """
     return connection.execute(
         f"""
         SELECT line.account_id, line.model, bucket_start, bucket_end, stream || ' ' || key AS key, cost,
-            {_TOKENS} AS tokens, updated_at, {", ".join(f"line.{name}" for name in TERMS)}
+            {_TOKENS} AS tokens, amount IS NOT NULL AS is_billed, updated_at,
+            {", ".join(f"line.{name}" for name in TERMS)}
         FROM unnest(%(days)s::timestamptz[]) AS asked (day)
         CROSS JOIN LATERAL (
             SELECT * FROM ledger WHERE source = 'api' AND account_id = ANY(%(accounts)s) AND model = ANY(%(models)s)

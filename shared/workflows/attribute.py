@@ -159,6 +159,7 @@ def _polled(row: dict[str, Any]) -> Polled:
         cost=row["cost"],
         tokens=row["tokens"],
         terms={name: row[name] for name in store.TERMS},
+        is_billed=row["is_billed"],
     )
 
 

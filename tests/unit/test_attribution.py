@@ -1,5 +1,6 @@
 """The arithmetic of balance lines: exact in sum, whole in counts, and the same whatever the order of buckets."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -63,13 +64,16 @@ def test_without_cost_the_shares_follow_the_tokens_and_without_these_the_first_t
 
 
 def test_a_report_of_money_alone_takes_money_alone_back() -> None:
-    bill = [bucket("a", "2", tokens=0), bucket("b", "1", tokens=0)]
+    bill = [replace(bucket(key, cost, tokens=0), is_billed=True) for key, cost in (("a", "2"), ("b", "1"))]
     assert seen(balance(SLOT, bill, [logged(tokens=8, cost="0.3"), logged(5, None)])) == [
         ("a", 0, 0, "-0.2"),
         ("a", -3, -1, None),
         ("b", 0, 0, "-0.1"),
         ("b", -2, 0, None),
     ]
+    # A day that a plan paid for is told in the same words.
+    free = [replace(bucket("a", "0", tokens=0), is_billed=True)]
+    assert seen(balance(SLOT, free, [logged(tokens=8, cost="0.3")])) == [("a", 0, 0, "-0.3")]
 
 
 def test_the_interval_then_the_day_then_nothing() -> None:
