@@ -80,13 +80,20 @@ def trust(coverage: dict[str, Any]) -> list[str]:
     if requests or tokens:
         of = f" of {count(requests)} request{'' if requests == 1 else 's'}" if requests else ""
         lines.append(f"Not in the costs: {count(tokens)} tokens{of}, whose price is not known.")
-    if held := coverage.get("quarantined_rows"):
-        cost = f" ({money(coverage['quarantined_cost'])})" if coverage["quarantined_cost"] else ""
-        rows = "row looks" if held == 1 else "rows look"
-        lines.append(f"Held back: {held} {rows} absurd{cost}; `cost-tracker quarantine` shows them.")
+    lines += held_back(coverage)
     if coverage.get("demo"):
         lines.append("Demo: the organisation and its figures are invented.")
     return lines
+
+
+def held_back(coverage: dict[str, Any]) -> list[str]:
+    """Return the sentence about rows that are in quarantine, none where there is no such row."""
+    held = coverage.get("quarantined_rows")
+    if not held:
+        return []
+    cost = f" ({money(coverage['quarantined_cost'])})" if coverage["quarantined_cost"] else ""
+    rows = "row looks" if held == 1 else "rows look"
+    return [f"Held back: {count(held)} {rows} absurd{cost}; `cost-tracker quarantine` shows them."]
 
 
 def bar(cost: Decimal, most: Decimal, *, fine: bool) -> str:

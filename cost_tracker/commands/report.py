@@ -51,4 +51,6 @@ def report(  # noqa: PLR0913 - the options of the command
         tables.show(found, by)
     if is_empty:
         note(f"No usage from {found['start']} to {found['end']}.")
+        for line in tables.held_back(found["coverage"]):
+            note(line)
         raise typer.Exit(ExitCode.NOTHING)
