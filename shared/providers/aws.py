@@ -5,6 +5,7 @@ All of an account's regions are one account here, with one bill, so that nothing
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,7 +79,8 @@ class AwsBedrock:
         self._is_ambient = credential is None
         self._account: str | None = None
         self._series: tuple[Series, ...] | None = None
-        self.streams: tuple[Stream, ...] = (USAGE, COSTS) if bill == "yes" else (USAGE,)
+        usage = replace(USAGE, part=("region", frozenset(self._regions)))
+        self.streams: tuple[Stream, ...] = (usage, COSTS) if bill == "yes" else (usage,)
 
     def owner(self) -> Owner:
         """Return the AWS account, known by its number; raises as `Provider.fetch` does.

@@ -181,7 +181,7 @@ def counted(row: Row, hour: UsageRow) -> Bucket:
     return Bucket(
         row.start,
         row.end,
-        {"region": hour.region, "endpoint": hour.endpoint, "model": hour.model, "project": hour.project},
+        {"region": hour.region, "endpoint": hour.endpoint, "model": hour.model, "project_id": hour.project},
         usage=usage,
         model=hour.model,
         workspace_id=hour.project,

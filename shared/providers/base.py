@@ -123,6 +123,8 @@ class Stream:
     provider answers, `earliest` since when there is anything: windows begin no earlier. `forgets_after` is how far back
     it names everything: what lies further back and was read is not read again, or what it has forgotten would pass for
     gone. `rest` is how far back its watermark must lie until it is asked again, because asking costs money.
+    `part` is a dimension and those of its values that are asked for, where that need not be the whole account: buckets
+    of others stay, for nobody asked.
     `is_feed` says that its rows are single requests, mostly to other providers, which become events (see `HasEvents`)
     and never buckets: who sold them says what they cost. Its cursors do not expire, so that a long past is read once.
     """
@@ -140,6 +142,7 @@ class Stream:
     earliest: datetime | None = None
     forgets_after: timedelta | None = None
     rest: timedelta | None = None
+    part: tuple[str, frozenset[str]] | None = None
 
     @property
     def is_usage(self) -> bool:

@@ -16,22 +16,28 @@ Record = dict[str, Any]
 
 
 def known(
-    connection: Connection, account_id: int, stream: str, start: datetime, end: datetime
+    connection: Connection,
+    account_id: int,
+    stream: str,
+    start: datetime,
+    end: datetime,
+    *,
+    dimension: str | None = None,
 ) -> dict[tuple[datetime, str], Record]:
     """Return the buckets that start in `[start, end)`, by (start, key).
 
-    Each has `id`, `content_hash`, `line_id` (None without a line), and of those that ever looked absurd the `state` in
-    quarantine with its `cost` and `tokens`.
+    Each has `id`, `content_hash`, `line_id` (None without a line), its value of the `dimension`, and of those that ever
+    looked absurd the `state` in quarantine with its `cost` and `tokens`.
     """
     rows = connection.execute(
         """
         SELECT buckets.id, bucket_start, buckets.key, content_hash, ledger.id AS line_id, quarantine.state,
-            quarantine.cost, quarantine.tokens
+            quarantine.cost, quarantine.tokens, buckets.dimensions ->> %s::text AS dimension
         FROM buckets LEFT JOIN ledger ON ledger.bucket_id = buckets.id
             LEFT JOIN quarantine ON quarantine.bucket_id = buckets.id
         WHERE buckets.account_id = %s AND buckets.stream = %s AND bucket_start >= %s AND bucket_start < %s
         """,
-        [account_id, stream, start, end],
+        [dimension, account_id, stream, start, end],
     )
     return {(row["bucket_start"], row["key"]): row for row in rows}
 

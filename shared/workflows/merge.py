@@ -75,9 +75,9 @@ def merge(
     """Bring the stored buckets of the open window to what its pages say, and close it.
 
     Every page of the window was read: a stored bucket that no page mentions is gone at the provider too, as long as
-    it lies in the span that the pages listed. `covers` says that with this window the account's reports were all read
-    for its span; `reads` is how far the stream was read then. Returns what changed and the closed checkpoint; what
-    changed is None where the window is closed already.
+    it lies in the span that the pages listed and in the part that was asked for. `covers` says that with this window
+    the account's reports were all read for its span; `reads` is how far the stream was read then. Returns what changed
+    and the closed checkpoint; what changed is None where the window is closed already.
     """
     now = collection.lock(connection, held)
     if now.window_start is None or held.listed_start is None or held.listed_end is None:
@@ -109,7 +109,8 @@ def _apply(
 ) -> set[datetime]:
     """Bring the buckets of one batch to what it says; return where those begin that changed."""
     connection = judge.connection
-    stored = buckets.known(connection, held.account_id, stream.name, batch.start, batch.end)
+    part, values = stream.part or (None, frozenset())
+    stored = buckets.known(connection, held.account_id, stream.name, batch.start, batch.end, dimension=part)
     fresh, restated = [], []
     for snapshot in batch.snapshots:
         row = stored.pop((snapshot.bucket.start, snapshot.key), None)
@@ -119,6 +120,8 @@ def _apply(
             restated.append((snapshot, row))
         else:
             changes.unchanged += 1
+    if part is not None:
+        stored = {at: row for at, row in stored.items() if row["dimension"] in values}
     changes.new += len(fresh)
     changes.changed += len(restated)
     changes.removed += len(stored)

@@ -10,8 +10,10 @@ import pytest
 
 from shared.core.reconciliation import Day, reason
 from shared.store import reconciliation
+from shared.store.audit import Author
 from shared.store.database import Connection, Database
 from shared.workflows.collect import AccountReport
+from shared.workflows.reassign import Order, reassign
 from shared.workflows.verify import verify
 from tests.fixtures.providers.aws_cloud import ACCOUNT, CREDENTIAL, HOUR, Cloud, refusal
 from tests.fixtures.providers.wire import KEY
@@ -42,8 +44,13 @@ def cloud() -> Cloud:
     return cloud
 
 
-def collected(database: Database, cloud: Cloud, **plan: Any) -> AccountReport:  # noqa: ANN401 - as `run` takes them
-    provider = cloud.provider(region="us-east-1,eu-central-1")
+def collected(
+    database: Database,
+    cloud: Cloud,
+    region: str = "us-east-1,eu-central-1",
+    **plan: Any,  # noqa: ANN401 - as `run` takes them
+) -> AccountReport:
+    provider = cloud.provider(region=region)
     [report] = run(database, provider, **{"backfill": 90 * DAY, "now": cloud.now, **plan})
     return report
 
@@ -117,6 +124,33 @@ def test_what_is_restated_is_replaced_and_the_difference_has_a_reason(
     assert found.drift == GPTS + Decimal("0.33")
     assert reason(found).startswith("The bill is lower: credits, ")
     assert verify(database, repair=False)["drift"] == []
+
+
+def test_regions_that_are_not_asked_any_more_are_not_taken_for_gone(
+    database: Database, connection: Connection, cloud: Cloud
+) -> None:
+    collected(database, cloud)
+    before = total(connection)
+    for hours, region in enumerate(("us-east-1", "ap-south-1"), 1):
+        cloud.now = NOW + hours * HOUR
+        assert collected(database, cloud, region).status == "succeeded"
+        assert total(connection) == before
+    for one in [one for one in cloud.sums if one[0] == "us-east-1"]:
+        del cloud.sums[one]
+    cloud.now = NOW + 3 * HOUR
+    assert changes(collected(database, cloud, "us-east-1"), "usage") == (0, 0, 0, 1)
+    assert total(connection) == before - SONNETS
+
+
+def test_rules_decide_on_projects_again_as_they_did_when_collected(
+    database: Database, connection: Connection, cloud: Cloud
+) -> None:
+    connection.execute("INSERT INTO project_mappings (pattern, project_name, priority) VALUES ('proj_shop', 'Shop', 1)")
+    collected(database, cloud)
+    found = reassign(database, Order(Author("test", NOW)), lambda: float("inf")).as_json()
+    assert found["moves"] == []
+    rows = connection.execute("SELECT project, sum(cost) AS cost FROM ledger WHERE project = 'Shop' GROUP BY 1")
+    assert rows.fetchall() == [{"project": "Shop", "cost": GPTS}]
 
 
 def test_models_that_cloudwatch_forgets_are_not_taken_for_gone(
