@@ -113,6 +113,9 @@ def test_a_wrong_key_says_where_to_give_the_right_one(service: LocalService, cli
 
 def test_invented_figures_never_meet_real_ones(service: LocalService, environment: dict[str, str]) -> None:
     assert service.tracker.is_demo
+    with Client(http=service.tracker.client()) as client:
+        accounts = {account["name"] for account in client.get("/api/accounts")["data"]}
+    assert accounts == {"anthropic-demo", "openai-demo", "openrouter-demo", "perplexity-demo"}
     with psycopg.connect(environment["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT count(*) FROM usage_records").fetchone() == (0,)
     with Tracker.open(Settings.load(environment), demo=False) as real, Client(http=real.client()) as client:

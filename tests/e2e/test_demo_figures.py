@@ -71,6 +71,8 @@ def check_coverage(answer: dict[str, Any], whole: Sum) -> None:
         "basis": "reported",
         "unpriced_requests": 0,
         "unpriced_tokens": whole.unpriced,
+        "quarantined_rows": 0,
+        "quarantined_cost": 0,
         "demo": True,
     }
 
