@@ -31,7 +31,7 @@ from shared.workflows import recurring as workflow
 from shared.workflows.pricing import load_book
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import date
 
     from functions.runtime import App
@@ -101,9 +101,8 @@ def create_recurring(request: Request, app: App) -> Result:
     """Store a rule, book what is due, and answer with the rule."""
     author = _author(request)
     rule_id = workflow.create(app.database, _load(app), _body(request), author)
-    # A caller who waits in vain sends the rule again. What is left is booked by the next collection.
-    end = monotonic() + _SECONDS
-    workflow.book(app.database, _load(app), rule_id, _today(request, app), author, lambda: end - monotonic())
+    # What is left is booked by the next collection.
+    workflow.book(app.database, _load(app), rule_id, _today(request, app), author, _patience())
     return Answer({"success": True, "status": "created", "data": _one(app, rule_id)}, 201)
 
 
@@ -134,9 +133,9 @@ def change_recurring(request: Request, app: App) -> Result:
     rule_id, body = request.number("id"), _body(request)
     if not body:
         raise InvalidInputError(f"Send at least one of the fields {', '.join(workflow.FIELDS)}.")
-    today = _today(request, app)
-    workflow.change(app.database, _load(app), rule_id, body, today, _author(request))
-    workflow.book(app.database, _load(app), rule_id, today, _author(request))
+    today, remaining = _today(request, app), _patience()
+    workflow.change(app.database, _load(app), rule_id, body, today, _author(request), remaining)
+    workflow.book(app.database, _load(app), rule_id, today, _author(request), remaining)
     return {"success": True, "status": "updated", "data": _one(app, rule_id)}
 
 
@@ -145,12 +144,12 @@ def change_recurring(request: Request, app: App) -> Result:
     scope=Scope.USAGE_WRITE,
     summary="End a recurring entry; what was booked stays",
     response=_ONE,
-    errors=(404,),
+    errors=(404, 409),
 )
 def end_recurring(request: Request, app: App) -> Result:
     """End a rule and answer with it."""
     rule_id = request.number("id")
-    workflow.end(app.database, _load(app), rule_id, _today(request, app), _author(request))
+    workflow.end(app.database, _load(app), rule_id, _today(request, app), _author(request), _patience())
     return {"success": True, "status": "ended", "data": _one(app, rule_id)}
 
 
@@ -178,6 +177,12 @@ def _load(app: App) -> workflow.Load:
         return load_book(connection, app.catalogue)
 
     return load
+
+
+def _patience() -> Callable[[], float]:
+    # A caller who waits in vain sends the request again.
+    end = monotonic() + _SECONDS
+    return lambda: end - monotonic()
 
 
 def _author(request: Request) -> Author:

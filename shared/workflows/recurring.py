@@ -67,7 +67,13 @@ def create(database: Database, load_book: Load, body: Mapping[str, Any], author:
 
 
 def change(
-    database: Database, load_book: Load, rule_id: int, body: Mapping[str, Any], today: date, author: Author
+    database: Database,
+    load_book: Load,
+    rule_id: int,
+    body: Mapping[str, Any],
+    today: date,
+    author: Author,
+    remaining: Callable[[], float] = lambda: inf,
 ) -> None:
     """Replace the fields that are sent (null empties one) from tomorrow on.
 
@@ -76,14 +82,15 @@ def change(
 
     Raises:
         InvalidInputError, NotFoundError: as `manual.edit`.
-        ConflictError: it has ended.
+        ConflictError: it has ended, or time was over before all that is due was booked; what was booked stays.
     """
-    book(database, load_book, rule_id, today, author)
+    book(database, load_book, rule_id, today, author, remaining)
 
     def work(connection: Connection) -> None:
         before = _held(connection, rule_id)
         if before["ended_at"] is not None:
             raise ConflictError(f"The recurring entry {rule_id} has ended; make a new one.")
+        _check_booked(before, today)
         said = _said(before)
         if "account" in body or "account_id" in body:
             said.pop("account_id")
@@ -99,16 +106,26 @@ def change(
     database.run(work)
 
 
-def end(database: Database, load_book: Load, rule_id: int, today: date, author: Author) -> None:
+def end(
+    database: Database,
+    load_book: Load,
+    rule_id: int,
+    today: date,
+    author: Author,
+    remaining: Callable[[], float] = lambda: inf,
+) -> None:
     """End a rule after what is due by `today`; what was booked stays. Again changes nothing.
 
     Raises:
         NotFoundError: there is no such rule.
+        ConflictError: time was over before all that is due was booked; what was booked stays.
     """
-    book(database, load_book, rule_id, today, author)
+    book(database, load_book, rule_id, today, author, remaining)
 
     def work(connection: Connection) -> None:
-        if _held(connection, rule_id)["ended_at"] is None:
+        held = _held(connection, rule_id)
+        if held["ended_at"] is None:
+            _check_booked(held, today)
             store.end(connection, rule_id, author.at)
             audit.write(connection, author, "recurring entry ended", {"id": rule_id})
 
@@ -171,6 +188,15 @@ def _book(connection: Connection, load_book: Load, rule_id: int, today: date, au
             crash.at("recurring:booked")
     store.settle(connection, rule_id, days[-1])
     return len(days)
+
+
+def _check_booked(rule: Mapping[str, Any], today: date) -> None:
+    due = next_date(rule)
+    if due is not None and due <= today:
+        raise ConflictError(
+            f"Not every date of the recurring entry {rule['id']} that has come is booked yet, {due} is next; send this "
+            "again to go on, or wait for the next collection."
+        )
 
 
 def _held(connection: Connection, rule_id: int) -> dict[str, Any]:

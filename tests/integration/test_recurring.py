@@ -8,7 +8,7 @@ import pytest
 
 from functions import entry_jobs
 from shared.core import crash
-from shared.errors import InvalidInputError
+from shared.errors import ConflictError, InvalidInputError
 from shared.store.audit import Author
 from shared.store.database import Connection, Database
 from shared.workflows import recurring
@@ -113,6 +113,21 @@ def test_changes_hold_from_tomorrow_on(world: World, clock: Clock, connection: C
     assert "Send at least one of the fields" in world.refused(400, "PUT", path, {})
     noted = connection.execute("SELECT action FROM audit_log WHERE action LIKE 'recurring%' ORDER BY id").fetchall()
     assert [row["action"].split()[-1] for row in noted] == ["added", *["changed"] * 4]
+
+
+def test_old_words_are_not_changed_before_all_that_they_are_about_is_booked(world: World, clock: Clock) -> None:
+    made = rule(world)
+    clock.now = datetime(2027, 1, 5, tzinfo=UTC)
+    about = (world.app.database, lambda c: load_book(c, CATALOGUE), made["id"])
+    today, author = clock.now.date(), Author("a person", clock.now)
+    with pytest.raises(ConflictError, match="2026-11-30 is next; send this again"):
+        recurring.change(*about, {"cost": 120}, today, author, lambda: 0)
+    with pytest.raises(ConflictError, match="2026-11-30 is next"):
+        recurring.end(*about, today, author, lambda: 0)
+    assert (world.ok("GET", PATH)["data"][0]["cost"], len(booked(world))) == (100, 3)
+    recurring.change(*about, {"cost": 120}, today, author, lambda: 10)
+    recurring.end(*about, today, author, lambda: 0)
+    assert [cost for _, cost in booked(world)] == [100] * 5
 
 
 def test_an_ended_one_books_what_was_due_and_nothing_more(world: World, clock: Clock) -> None:
