@@ -57,13 +57,13 @@ def is_large(row: Figures) -> bool:
 def usual_day(days: Mapping[date, Figures], day: date) -> Figures | None:
     """Return the medians of the last `USUAL_DAYS` days with figures before `day`; None if there are too few to tell.
 
-    `days` are sums by UTC day, those without any figure left out or zero. The cost is 0 where nothing has a price.
+    `days` are sums by UTC day, those without any line left out. The cost is 0 where nothing has a price or a plan
+    covers it. Where a plan covers what has no tokens either, the days are known and `NOTHING` is usual.
     """
-    known = [found for at, found in sorted(days.items()) if day - MEMORY <= at < day and (found.tokens or found.cost)][
-        -USUAL_DAYS:
-    ]
+    told = [found for at, found in sorted(days.items()) if day - MEMORY <= at < day]
+    known = [found for found in told if found.tokens or found.cost][-USUAL_DAYS:]
     if len(known) < LEAST_DAYS:
-        return None
+        return NOTHING if len(told) >= LEAST_DAYS else None
     # Of an even number of days the larger one in the middle: who is in doubt is believed.
     middle = len(known) // 2
     costs = sorted(found.cost or Decimal(0) for found in known)
@@ -73,13 +73,17 @@ def usual_day(days: Mapping[date, Figures], day: date) -> Figures | None:
 def is_absurd(row: Figures, usual: Figures | None, believed: Figures = NOTHING) -> bool:
     """Tell whether a row is to be held back: `FACTOR` usual days in one row, and more than a trifle.
 
-    Money is compared where the row has a price and the account's days have one, else tokens. `believed` is the largest
-    that a person has released lately: what is no larger needs no question again.
+    Money is compared where the row has a price and the account's days have one, else tokens; and beside days for 0 USD
+    both are. `believed` is the largest that a person has released lately: what is no larger needs no question again.
     """
     if usual is None:
         return False
     if row.cost is not None and usual.cost:
         return row.money >= max(FACTOR * usual.money, LEAST_COST) and row.money > believed.money
+    # Nothing can be multiplied. The day that a plan is used up, or that a model gets its price, costs real money from
+    # one row to the next; so the usual day is taken for the dearest one that would not be worth a question.
+    if row.money >= FACTOR * LEAST_COST and row.money > believed.money:
+        return True
     if not usual.tokens:
         return False
     return row.tokens >= max(FACTOR * usual.tokens, LEAST_TOKENS) and row.tokens > believed.tokens

@@ -41,6 +41,9 @@ UNPRICED = figures("0", 1_000_000)
         (figures("5000", 10**8), UNPRICED, False),
         (figures(None, LEAST_TOKENS - 1), figures("0", 1), False),
         (figures("5000", 10**9), figures("0", 0), False),
+        (figures("9999.99"), UNPRICED, False),  # a plan is used up
+        (figures("-10000"), UNPRICED, True),
+        (figures("50000"), figures("0", 0), True),
         (figures("1000000", 10**12), None, False),  # too little is known
     ],
 )
@@ -56,6 +59,7 @@ def test_what_was_released_is_believed_again() -> None:
     assert is_absurd(figures("5000.01"), USUAL, released)
     assert not is_absurd(figures(None, 10**9), UNPRICED, released)
     assert is_absurd(figures(None, 10**9 + 1), UNPRICED, released)
+    assert not is_absurd(figures("50000"), UNPRICED, figures("50000"))
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,13 @@ def test_the_usual_day_is_the_median_of_the_last_thirty_with_figures() -> None:
 def test_an_account_without_prices_has_usual_tokens() -> None:
     days = {TODAY - number * DAY: Figures(None, number) for number in range(1, 8)}
     assert usual_day(days, TODAY) == figures("0", 4)
+
+
+def test_days_that_a_plan_covers_are_known() -> None:
+    covered = {TODAY - number * DAY: figures("0") for number in range(1, 8)}
+    assert usual_day(covered, TODAY) == figures("0")
+    assert usual_day(covered | {TODAY - DAY: figures("2")}, TODAY) == figures("0")
+    assert usual_day(covered, TODAY - DAY) is None
 
 
 @given(
