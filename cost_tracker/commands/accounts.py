@@ -120,7 +120,7 @@ def add(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Add an account. Without a credential it is not polled: its events are the whole truth about it.
 
-    Examples: [bold]cost-tracker accounts add 'Claude Max' --provider anthropic[/bold]
+    Example: [bold]cost-tracker accounts add 'Claude Max' --provider anthropic[/bold]
 
     [bold]cost-tracker accounts add acme --provider github-copilot --option organization=acme --credential-stdin[/bold]
     """
