@@ -11,23 +11,26 @@ if TYPE_CHECKING:
     from datetime import date
     from decimal import Decimal
 
-# What people and gateways call providers, by our name. Compared in lower case with `_` and blanks as `-`.
+# What people and gateways call providers, by our name. Compared in lower case with `_` and blanks as `-`. LiteLLM tells
+# a provider's interfaces apart (`custom_llm_provider`). Its SageMaker is not here: that is not Bedrock's report.
 _PROVIDER_NAMES = {
-    "anthropic": ("claude", "claude-code", "claude-api", "anthropic-api"),
-    "openai": ("chatgpt", "open-ai", "gpt", "openai-api", "codex"),
+    "anthropic": ("claude", "claude-code", "claude-api", "anthropic-api", "anthropic-text"),
+    "openai": ("chatgpt", "open-ai", "gpt", "openai-api", "codex", "text-completion-openai"),
     "openrouter": ("open-router",),
     "perplexity": ("pplx", "perplexityai", "perplexity-ai"),
-    "mistral": ("mistralai", "mistral-ai"),
+    "mistral": ("mistralai", "mistral-ai", "codestral", "text-completion-codestral"),
     "x-ai": ("xai", "grok"),
     "moonshotai": ("moonshot", "moonshot-ai", "kimi"),
     "deepseek": ("deep-seek",),
-    "aws": ("bedrock", "aws-bedrock", "amazon-bedrock", "amazon"),
-    "google": ("gemini", "vertex", "vertex-ai", "google-vertex", "google-ai", "googleai", "google-gla"),
-    "azure": ("azure-openai", "azure-ai", "microsoft", "microsoft-azure"),
+    "aws": ("bedrock", "aws-bedrock", "amazon-bedrock", "amazon", "bedrock-converse", "bedrock-mantle"),
+    "google": (
+        "gemini", "vertex", "vertex-ai", "vertex-ai-beta", "google-vertex", "google-ai", "googleai", "google-gla",
+    ),
+    "azure": ("azure-openai", "azure-ai", "azure-text", "microsoft", "microsoft-azure"),
     "github-copilot": ("copilot",),
-    "local": ("ollama", "lmstudio", "lm-studio", "llama.cpp", "llamacpp", "localhost"),
+    "local": ("ollama", "ollama-chat", "lmstudio", "lm-studio", "llama.cpp", "llamacpp", "localhost"),
     "groq": (),
-}
+}  # fmt: skip
 _PROVIDERS = {name: provider for provider, names in _PROVIDER_NAMES.items() for name in (provider, *names)}
 
 # `-20250929`, `-2024-11-20`, `@20250929`: the day a model was published, at the end of its id.

@@ -97,6 +97,18 @@ def test_users_repoint_aliases() -> None:
         ("vertex_ai", "google"),
         ("Azure OpenAI", "azure"),
         ("LM Studio", "local"),
+        # As LiteLLM calls interfaces of the same provider.
+        ("bedrock_converse", "aws"),
+        ("bedrock_mantle", "aws"),
+        ("text-completion-openai", "openai"),
+        ("anthropic_text", "anthropic"),
+        ("azure_text", "azure"),
+        ("vertex_ai_beta", "google"),
+        ("text-completion-codestral", "mistral"),
+        ("ollama_chat", "local"),
+        # Another report than Bedrock's, and anybody's server.
+        ("sagemaker", "sagemaker"),
+        ("custom_openai", "custom_openai"),
         (" Groq ", "groq"),
         ("Somebody_Else", "somebody_else"),
     ],
