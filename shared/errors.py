@@ -94,5 +94,9 @@ class MalformedResponseError(ProviderError):
     """Report it: the provider's answer does not have the documented shape."""
 
 
+class TooLargeError(MalformedResponseError):
+    """Ask for less at once, or report it: the provider's answer has more bytes than are read."""
+
+
 class CursorRefusedError(ProviderError):
     """Read the window again from its first page."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import PlainValidator
 
-from shared.errors import CursorRefusedError, MalformedResponseError, ProviderError
+from shared.errors import CursorRefusedError, MalformedResponseError, ProviderError, TooLargeError
 from shared.providers import litellm_rows
 from shared.providers.base import Bucket, Name, Owner, Page, Row, Stream, Window
 from shared.providers.http import Budget, JsonClient, Service
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 _SECOND = timedelta(seconds=1)
 _PATH = "/spend/logs/v2"
-# The most rows of a page today, and of proxies before the summer of 2026.
-_SIZES = (1000, 100)
+# The most rows of a page today, of proxies before the summer of 2026, and where rows are large: they may hold prompts.
+_SIZES = (1000, 100, 10)
+_EVERY_PROXY_TAKES = 100
 # Pages of one second: more is a proxy that goes round in circles.
 _MOST_PAGES = 1000
 
@@ -139,12 +140,7 @@ class LiteLLM:
         """Read one page of requests, oldest first, without their texts; see `Provider.fetch`."""
         check_window(window, stream.grain)
         place = _Place.of(cursor, window)
-        try:
-            answer = self._answer(place, window)
-        except _SizeRefusedError:
-            # What was read of a second by larger pages is read again.
-            place = _Place(place.start, size=_SIZES[1])
-            answer = self._answer(place, window)
+        place, answer = self._fitting(place, window)
         rows = tuple(self._rows(answer, window))
         has_more = len(rows) >= max(answer.page_size, 1) or answer.page < answer.total_pages
         if not has_more:
@@ -166,9 +162,21 @@ class LiteLLM:
         found = litellm_rows.event(row.raw)
         return None if found is None else {**found, "recorded_at": row.start.isoformat()}
 
+    def _fitting(self, place: _Place, window: Window) -> tuple[_Place, _Answer]:
+        """Return an answer of as many rows as the proxy gives and we take at once, and where that was read."""
+        while True:
+            try:
+                return place, self._answer(place, window)
+            except (_SizeRefusedError, TooLargeError):
+                smaller = next((size for size in _SIZES if size < place.size), None)
+                if smaller is None:
+                    raise
+                # What was read of a second by larger pages is read again.
+                place = _Place(place.start, size=smaller)
+
     def _answer(self, place: _Place, window: Window) -> _Answer:
         def refusal(status: int, _said: str) -> type[ProviderError]:
-            is_size = status == HTTPStatus.UNPROCESSABLE_ENTITY and place.size > _SIZES[-1]
+            is_size = status == HTTPStatus.UNPROCESSABLE_ENTITY and place.size > _EVERY_PROXY_TAKES
             return _SizeRefusedError if is_size else ProviderError
 
         query = [

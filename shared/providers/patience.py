@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 
 from shared.core.retry_after import seconds_to_wait
-from shared.errors import MalformedResponseError, ProviderUnavailableError
+from shared.errors import ProviderUnavailableError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def read_body(response: httpx.Response, title: str, path: str, max_bytes: int, b
     """Return the body of an answer to `path`, decompressed.
 
     Raises:
-        MalformedResponseError: it is larger than `max_bytes`.
+        TooLargeError: it is larger than `max_bytes`.
         ProviderUnavailableError: the time is used up.
     """
     chunks: list[bytes] = []
@@ -84,7 +84,7 @@ def read_body(response: httpx.Response, title: str, path: str, max_bytes: int, b
     for chunk in response.iter_bytes():
         size += len(chunk)
         if size > max_bytes:
-            raise MalformedResponseError(f"{title} answered {path} with more than {max_bytes} bytes.")
+            raise TooLargeError(f"{title} answered {path} with more than {max_bytes} bytes.")
         if budget.left() <= 0:
             raise out_of_time(title)
         chunks.append(chunk)

@@ -16,7 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import VERSION
-from shared.errors import CredentialError, MalformedResponseError, ProviderError, ProviderUnavailableError
+from shared.errors import (
+    CredentialError,
+    MalformedResponseError,
+    ProviderError,
+    ProviderUnavailableError,
+    TooLargeError,
+)
 from shared.providers.http import Budget, JsonClient, Service
 from tests.fixtures.providers.recording import reply, scripted
 from tests.fixtures.providers.wire import KEY, Time, answer, misbehaving, refused
@@ -251,7 +257,7 @@ def test_compression_is_undone_and_counted() -> None:
     content = json.dumps(["x" * 9_000]).encode()
     assert get(httpx.Response(200, content=gzip.compress(content), headers=headers)) == ["x" * 9_000]
     bomb = httpx.Response(200, content=gzip.compress(b" " * 10_001), headers=headers)
-    assert "10000 bytes" in str(refused(MalformedResponseError, lambda: get(bomb)))
+    assert "10000 bytes" in str(refused(TooLargeError, lambda: get(bomb)))
 
 
 def test_broken_compression_is_refused() -> None:
@@ -265,7 +271,7 @@ def test_broken_compression_is_refused() -> None:
 
 def test_the_cap_counts_bytes_as_they_come() -> None:
     assert body(b'"' + b"x" * 9_998 + b'"')
-    refused(MalformedResponseError, lambda: body(b'"' + b"x" * 9_999 + b'"'))
+    refused(TooLargeError, lambda: body(b'"' + b"x" * 9_999 + b'"'))
 
 
 def test_a_real_server_recovers() -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from shared.errors import CredentialError, CursorRefusedError, MalformedResponseError, ProviderError
+from shared.errors import CredentialError, CursorRefusedError, MalformedResponseError, ProviderError, TooLargeError
 from shared.providers import litellm_rows
 from shared.providers.base import Owner, Row, Window
+from shared.providers.http import MAX_BYTES
 from shared.providers.litellm import SPEC, SPEND_LOGS, LiteLLM
 from tests.fixtures.providers.litellm_proxy import ADDRESS, MASTER_KEY, PROMPT, FakeProxy, request
 from tests.fixtures.providers.recording import Recording, pages, reply, scripted
@@ -138,6 +139,39 @@ def test_a_page_that_promises_more_goes_on() -> None:
     first = provider.fetch(SPEND_LOGS, DAY, None)
     assert (first.next_cursor, first.listed) == (f"{(AT + SECOND).isoformat()} 2 1000", None)
     assert provider.fetch(SPEND_LOGS, DAY, first.next_cursor).listed == (DAY.start, DAY.end)
+
+
+@pytest.mark.parametrize("size", [100, 10])
+def test_rows_with_prompts_come_in_smaller_pages(size: int) -> None:
+    sizes = []
+
+    def answer(question: httpx.Request) -> httpx.Response:
+        sizes.append(int(question.url.params["page_size"]))
+        if sizes[-1] > size:
+            return httpx.Response(200, content=b" " * (MAX_BYTES + 1))
+        rows = [request(f"r{number}", AT + SECOND * number) for number in range(size)]
+        return httpx.Response(200, json=page_of(*rows, total=5000, page_size=size, total_pages=5))
+
+    provider = Recording("litellm").connect(httpx.MockTransport(answer), Time().budget())
+    page = provider.fetch(SPEND_LOGS, DAY, None)
+    assert sizes == [tried for tried in (1000, 100, 10) if tried >= size]
+    assert len(page.rows) == size - 1  # that of the last second comes again
+    assert page.next_cursor == f"{(AT + SECOND * (size - 1)).isoformat()} 1 {size}"
+    provider.fetch(SPEND_LOGS, DAY, page.next_cursor)
+    assert sizes[-2:] == [size, size]
+
+
+def test_a_page_that_is_too_large_at_its_smallest_is_told() -> None:
+    sizes = []
+
+    def answer(question: httpx.Request) -> httpx.Response:
+        sizes.append(question.url.params["page_size"])
+        return httpx.Response(200, content=b" " * (MAX_BYTES + 1))
+
+    provider = Recording("litellm").connect(httpx.MockTransport(answer), Time().budget())
+    error = refused(TooLargeError, lambda: provider.fetch(SPEND_LOGS, DAY, None))
+    assert "more than" in str(error)
+    assert sizes == ["1000", "100", "10"]
 
 
 @pytest.mark.parametrize("cursor", ["", "page_2", "2026-03-02T09:15:00+00:00 one 100"])
