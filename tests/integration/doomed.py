@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 from infra.demo.anthropic import ADMIN_KEY
@@ -51,5 +51,6 @@ class Doomed:
 
 
 if __name__ == "__main__":
-    dsn, url, last, now = sys.argv[1:]
-    run(Database(dsn), Doomed(provider_at(url, ADMIN_KEY), int(last)), now=datetime.fromisoformat(now))
+    dsn, url, last, now, days = sys.argv[1:]
+    source = Doomed(provider_at(url, ADMIN_KEY), int(last))
+    run(Database(dsn), source, now=datetime.fromisoformat(now), backfill=timedelta(days=int(days)))

@@ -24,9 +24,10 @@ from tests.integration.collecting import NOW, changes, provider, run, tables
 
 ROOT = File(__file__).parents[2]
 HOUR = timedelta(hours=1)
-# What 90 days take: 13 pages of 168 hours and 3 of 31 days.
-USAGE_PAGES = 13
-PAGES = USAGE_PAGES + 3
+# What 40 days take: 6 pages of 168 hours and 2 of 31 days.
+DAYS = 40
+USAGE_PAGES = 6
+PAGES = USAGE_PAGES + 2
 USAGE = [
     UsageRow(NOW - hours * HOUR, model, uncached_input_tokens=hours + 1, output_tokens=7, api_key_id="apikey_a")
     for hours in range(0, 89 * 24, 11)
@@ -51,16 +52,19 @@ def no_faults(fake: FakeAnthropic) -> Iterator[None]:
 def test_a_kill_after_any_page_leaves_what_an_undisturbed_run_leaves(
     database: Database, connection: Connection, dsn: str, fake: FakeAnthropic
 ) -> None:
-    run(database, provider(fake))
+    backfill = timedelta(days=DAYS)
+    run(database, provider(fake), backfill=backfill)
     undisturbed = tables(connection)
+    expected_rows = connection.execute("SELECT count(*) AS n FROM buckets WHERE stream = 'usage'").fetchone()
     for last in range(PAGES):
         _wipe(connection)
-        script = [sys.executable, "-m", "tests.integration.doomed", dsn, fake.url, str(last), NOW.isoformat()]
+        said = [dsn, fake.url, str(last), NOW.isoformat(), str(DAYS)]
+        script = [sys.executable, "-m", "tests.integration.doomed", *said]
         assert subprocess.run(script, cwd=ROOT, timeout=60, check=False).returncode == -signal.SIGKILL  # noqa: S603 - our own script
-        expected = 0 if last < USAGE_PAGES else len(USAGE)
-        assert connection.execute("SELECT count(*) AS n FROM ledger").fetchone() == {"n": expected}
+        expected = {"n": 0} if last < USAGE_PAGES else expected_rows
+        assert connection.execute("SELECT count(*) AS n FROM ledger").fetchone() == expected
         before = len(fake.requests)
-        run(database, provider(fake))
+        run(database, provider(fake), backfill=backfill)
         read = [one for one in fake.requests[before:] if one.path in {Path.USAGE, Path.COST}]
         assert tables(connection) == undisturbed, f"killed after page {last}"
         # Pages that were kept are not read again; each stream may be looked over once more from its watermark.
