@@ -142,6 +142,7 @@ def _opened(app: App, provider: str, key: str, options: Mapping[str, str], secon
     if spec is None:
         return Unusable(provider, SettingError(f"{provider} cannot be polled by this version; delete the account."))
     try:
-        return connect(spec, key, options, app.settings.base_url(provider), app.http, Budget.lasting(seconds))
+        budget = Budget.lasting(seconds, app.clock)
+        return connect(spec, key, options, app.settings.base_url(provider), app.http, budget)
     except CostTrackerError as error:
         return Unusable(provider, error)

@@ -107,7 +107,7 @@ def trusted(app: App, spec: ProviderSpec, key: str, options: Mapping[str, str]) 
 
 
 def _tried(app: App, spec: ProviderSpec, key: str, options: Mapping[str, str]) -> Checked:
-    budget = replace(Budget.lasting(_SECONDS), tries=_TRIES, timeout=_PATIENCE)
+    budget = replace(Budget.lasting(_SECONDS, app.clock), tries=_TRIES, timeout=_PATIENCE)
     return check(spec, key, options, app.settings.base_url(spec.name), app.http, budget)
 
 

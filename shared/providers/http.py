@@ -26,12 +26,16 @@ Query = Sequence[tuple[str, str]]
 Refusal = Callable[[int, str], type[ProviderError]]
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """How long and how often one run may ask, and where its time and chance come from.
 
     `deadline` is in seconds of `clock`; no wait begins that would pass it, and no socket waits longer than
-    `timeout` or what is left. `now` is only for a Retry-After that is a date.
+    `timeout` or what is left. `now` is for what depends on the date: a Retry-After, and which days a provider tells.
     """
 
     deadline: float
@@ -40,12 +44,12 @@ class Budget:
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], float] = SystemRandom().random
     clock: Callable[[], float] = time.monotonic
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    now: Callable[[], datetime] = _utc_now
 
     @classmethod
-    def lasting(cls, seconds: float) -> Budget:
-        """Return a budget that ends `seconds` from now."""
-        return cls(deadline=time.monotonic() + seconds)
+    def lasting(cls, seconds: float, now: Callable[[], datetime] = _utc_now) -> Budget:
+        """Return a budget that ends `seconds` from now; `now` tells the date."""
+        return cls(deadline=time.monotonic() + seconds, now=now)
 
     def left(self) -> float:
         """Return the seconds until the deadline; zero or less once it has passed."""

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from shared.core.money import CONTEXT, normalise
+from shared.core.windows import floor
 from shared.errors import MalformedResponseError, WrongKindError
 from shared.providers import openrouter_keys
 from shared.providers.base import Balance, Bucket, Name, Owner, Page, Row, Stream, Window
@@ -20,6 +21,8 @@ from shared.providers.payload import Payload, Text, Usd, check_window, read
 from shared.providers.spec import KeySetting, ProviderSpec, WrongKey
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import httpx
 
     from shared.providers.openrouter_keys import Key, Workspace
@@ -117,18 +120,26 @@ class OpenRouter:
     def fetch(self, stream: Stream, window: Window, cursor: str | None) -> Page:
         """Read a window as one page: every key, then the account, which has what no listed key explains.
 
-        The account comes last, so that what is added while they are read is its own. `cursor` is always None.
+        The account comes last, so that what is added while they are read is its own. At midnight the oldest day is
+        not told any more: `listed` begins where every answer still told. `cursor` is always None.
         """
         check_window(window, stream.grain)
         if cursor is not None:
             raise ValueError("the activity has one page")
+        if self._told_since([]) >= window.end:
+            return Page((), None, (window.end, window.end))
         _, keys = self._lists()
-        by_key = {key.hash: self._activity(window, key.hash)[0] for key in keys}
+        answers = {key.hash: self._activity(window, key.hash) for key in keys}
         whole, newest = self._activity(window, None)
-        # Once another day is over the oldest one is not told any more, which is not to be taken for "nothing used".
-        oldest = window.start if newest is None else newest + DAY - HISTORY
-        since = min(max(window.start, oldest), window.end)
-        return Page(tuple(row for row in attributed(whole, by_key) if row.start >= since), None, (since, window.end))
+        since = self._told_since([newest, *(last for _, last in answers.values())])
+        since = min(max(window.start, since), window.end)
+        found = attributed(whole, {key: rows for key, (rows, _) in answers.items()})
+        return Page(tuple(row for row in found if row.start >= since), None, (since, window.end))
+
+    def _told_since(self, newest: Iterable[datetime | None]) -> datetime:
+        """Return the first day that is told now; the newest days of answers say more where their clock is ahead."""
+        over = [day + DAY for day in newest if day is not None]
+        return max([floor(self._now(), DAY), *over]) - HISTORY
 
     def _activity(self, window: Window, key: str | None) -> tuple[list[ActivityRow], datetime | None]:
         """Return the rows inside the window of a key or, with None, of the account, and the newest day there is."""

@@ -38,7 +38,7 @@ def used(
 
 
 def openrouter(fake: FakeOpenRouter, key: str = MANAGEMENT_KEY) -> Provider:
-    patient = Budget(deadline=float("inf"), clock=lambda: 0.0, sleep=lambda _: None)
+    patient = Budget(deadline=float("inf"), clock=lambda: 0.0, sleep=lambda _: None, now=fake.clock)
     return REGISTRY["openrouter"].connect(key, httpx.Client(trust_env=False), patient, fake.base_url)
 
 

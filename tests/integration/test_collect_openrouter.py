@@ -126,6 +126,29 @@ def test_thirty_days_are_asked_for_and_older_ones_stay(
     assert [row["bucket_start"] for row in connection.execute(kept)] == [*first, today]
 
 
+@pytest.mark.parametrize("is_cut", [False, True], ids=["between the answers", "before a window is continued"])
+def test_a_midnight_while_a_window_is_read_forgets_nothing(
+    database: Database, connection: Connection, fake: FakeOpenRouter, data: FixedDataset, *, is_cut: bool
+) -> None:
+    today = NOW.replace(hour=0, minute=0)
+    evening, night = today + timedelta(hours=23, minutes=30), today + timedelta(hours=24, minutes=30)
+    data.rows[:] = [used(at=today - 30 * DAY, usage="5"), used(at=today - 10 * DAY, usage="1")]
+    fake.clock = lambda: evening - 8 * DAY
+    collected(database, fake, now=evening - 8 * DAY)
+    before, asked = sums(connection), sum("activity" in path for path in fake.paths())
+    if is_cut:
+        fake.clock = lambda: evening
+        fake.faults.append(Fault(path="/activity", times=None, status=500))
+        assert collected(database, fake, now=evening).status == "failed"
+        fake.faults.clear()
+        fake.clock = lambda: night
+    else:
+        fake.clock = lambda: night if sum("activity" in path for path in fake.paths()) > asked + 1 else evening
+    report = collected(database, fake, now=night if is_cut else evening)
+    assert (report.status, report.streams[0].window_start) == ("succeeded", today - 30 * DAY)
+    assert sums(connection) == before
+
+
 def test_sums_of_binary_fractions_are_the_account_s(
     database: Database, connection: Connection, fake: FakeOpenRouter, data: FixedDataset
 ) -> None:

@@ -22,6 +22,7 @@ from tests.fixtures.providers.wire import refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 ONE = timedelta(days=1)
 COUNTS = ("requests", "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens")
@@ -169,6 +170,38 @@ def test_the_oldest_day_is_not_taken_for_empty_once_it_cannot_be_read_any_more()
     page = fetched(Answers(newest, keys), Window(DAY, month.end + ONE))
     assert ([one.start for one in page.rows], page.listed) == ([month.end], (DAY + ONE, month.end + ONE))
     assert fetched(Answers([row(date="2026-07-31", requests=1)]), month).listed == (month.end, month.end)
+
+
+OLD, LATER = row(requests=1), row(date="2026-03-15", requests=1)  # on the last day nothing was used
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "whole", "since"),
+    [
+        (5, [OLD, LATER], [OLD, LATER], DAY),
+        (4, [OLD, LATER], [LATER], DAY + ONE),
+        (3, [LATER], [LATER], DAY + ONE),
+        (0, [LATER], [LATER], DAY + ONE),
+    ],
+    ids=["after all answers", "before the account's", "before the key's", "before all"],
+)
+def test_midnight_takes_the_oldest_day_from_the_whole_window(
+    asked: int, key: list[Json], whole: list[Json], since: datetime
+) -> None:
+    month = Window(DAY, DAY + 30 * ONE)
+    answers = Answers(whole, {"a": [*key]})
+    answers.now = lambda: month.end + (ONE if len(answers.asked) > asked else timedelta(hours=23, minutes=59))
+    page = fetched(answers, month)
+    assert len(answers.asked) == 5
+    assert page.listed == (since, month.end)
+    assert [one.start for one in page.rows] == [DAY, DAY + 14 * ONE][since > DAY :]
+
+
+def test_days_that_are_not_told_any_more_are_not_asked_for() -> None:
+    answers = Answers([])
+    answers.now = lambda: DAY + 31 * ONE
+    page = fetched(answers, Window(DAY, DAY + ONE))
+    assert (page.rows, page.listed, answers.asked) == ((), (DAY + ONE, DAY + ONE), [])
 
 
 def test_there_is_one_page() -> None:
