@@ -49,10 +49,11 @@ class Page:
 class Bucket:
     """A provider's figure for one interval and one combination of dimensions.
 
-    `dimensions` identify the bucket inside its interval. Usage streams fill `usage`; bill streams fill `amount`
-    (USD, exact). An `amount` on a usage bucket is what the provider charged for what is counted here: that is its
-    cost, whatever our prices say. `charge` is the bill's own class (`tokens`, `web_search`, `code_execution`, ...); on
-    a usage bucket without an amount it says that the bill charges what is counted here, so that it has no price.
+    `dimensions` identify the bucket inside its interval; `key_id` and `workspace_id` are among them, by names of
+    `core.dimensions`. Usage streams fill `usage`; bill streams fill `amount` (USD, exact). An `amount` on a usage
+    bucket is what the provider charged for what is counted here: that is its cost, whatever our prices say. `charge`
+    is the bill's own class (`tokens`, `web_search`, `code_execution`, ...); on a usage bucket without an amount it
+    says that the bill charges what is counted here, so that it has no price.
     """
 
     start: datetime

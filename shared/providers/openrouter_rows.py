@@ -112,7 +112,7 @@ def counted(row: Row, activity: StoredRow) -> Bucket:
     return Bucket(
         row.start,
         row.end,
-        {**{name: getattr(activity, name) for name in WORDS}, KEY: activity.api_key_hash},
+        {**{name: getattr(activity, name) for name in WORDS}, "api_key_id": activity.api_key_hash},
         usage=Usage(
             # Answers replayed from OpenRouter's own cache count as cached and not as prompt: nothing is below zero.
             input=max(prompt - cached, 0),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shared.store.dimensions import KEY_ID, WORKSPACE_ID
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -11,8 +13,8 @@ if TYPE_CHECKING:
 
 # The parts of a bill, and the kind of name that its ids have, if they have one.
 PARTS = {
-    "key": ("buckets.dimensions ->> 'api_key_id'", "key"),
-    "workspace": ("coalesce(buckets.dimensions ->> 'workspace_id', buckets.dimensions ->> 'project_id')", "workspace"),
+    "key": (KEY_ID, "key"),
+    "workspace": (WORKSPACE_ID, "workspace"),
     "product": ("buckets.dimensions ->> 'product'", None),
     "model": ("buckets.model", None),
     "charge": ("buckets.charge", None),

@@ -14,6 +14,7 @@ from shared.core import jsontext
 from shared.core.focus import Row, rows
 from shared.core.focus_parts import BALANCE, BILLED, COST_COMPONENTS, ESTIMATED, MANUAL, REPORTED, UNPRICED, Lines
 from shared.core.pricing import TOKEN_CLASSES, Rates
+from shared.store.dimensions import KEY_ID, WORKSPACE_ID
 from shared.store.reports import Filters, conditions
 
 if TYPE_CHECKING:
@@ -38,9 +39,8 @@ _KEYS = {
             WHEN ledger.source = 'api' THEN '{BILLED}' ELSE '{REPORTED}' END""",
     "source": "ledger.source",
     "rates_id": "CASE WHEN ledger.cost IS NOT NULL THEN ledger.rates_id END",
-    "workspace_id": """
-        coalesce(buckets.dimensions ->> 'workspace_id', buckets.dimensions ->> 'project_id', named.workspace_id)""",
-    "key_id": "coalesce(buckets.dimensions ->> 'api_key_id', named.key_id)",
+    "workspace_id": f"coalesce({WORKSPACE_ID}, named.workspace_id)",
+    "key_id": f"coalesce({KEY_ID}, named.key_id)",
     "service_tier": "ledger.service_tier",
     "is_batch": "ledger.is_batch",
     "speed": "ledger.speed",

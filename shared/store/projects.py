@@ -8,6 +8,7 @@ from shared.core import jsontext
 from shared.core.projects import Rule, ordered
 from shared.store import rollups
 from shared.store.connection import notes_of
+from shared.store.dimensions import KEY_ID, WORKSPACE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -20,9 +21,6 @@ Record = dict[str, Any]
 _RULE = "id, pattern, project_name AS project, priority, created_at"
 _IDS_AT_ONCE = 100_000
 _NAMES = ("label", "agent", "key_name", "workspace_name")
-# What providers call the two ids by which a bucket is named; a workspace is a project at some of them.
-_KEY = "buckets.dimensions ->> 'api_key_id'"
-_WORKSPACE = "coalesce(buckets.dimensions ->> 'workspace_id', buckets.dimensions ->> 'project_id')"
 # Lines that rules decide on, under the names they go by today: a polled line's are those of its key and workspace, an
 # event's its own label and agent. Whoever named the project has decided; manual entries are a person's word.
 _DECIDED = f"""
@@ -33,9 +31,9 @@ _DECIDED = f"""
     FROM ledger
     LEFT JOIN buckets ON buckets.id = ledger.bucket_id
     LEFT JOIN provider_names AS keys ON keys.account_id = ledger.account_id AND keys.kind = 'key'
-        AND keys.external_id = {_KEY}
+        AND keys.external_id = {KEY_ID}
     LEFT JOIN provider_names AS spaces ON spaces.account_id = ledger.account_id AND spaces.kind = 'workspace'
-        AND spaces.external_id = {_WORKSPACE}
+        AND spaces.external_id = {WORKSPACE_ID}
     WHERE ledger.source IN ('api', 'event', 'import') AND NOT ledger.project_given AND ledger.voided_at IS NULL
         AND ledger.recorded_at >= %(start)s AND ledger.recorded_at < %(end)s
 """

@@ -1,20 +1,26 @@
 """Collecting OpenRouter into a real Postgres: money is what it charged, keys that vanish lose nothing."""
 
+import csv
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from math import inf
 
 import pytest
 
 from infra.demo.faults import Fault
 from infra.demo.openrouter.data import FixedDataset
 from infra.demo.openrouter.fake import INFERENCE_KEY, FakeOpenRouter
+from shared.core.focus_columns import FOCUS_1_2
 from shared.providers.openrouter import SPEC
-from shared.store import accounts, reconciliation, silence
+from shared.store import accounts, bills, focus, reconciliation, silence
+from shared.store.audit import Author
 from shared.store.database import Connection, Database
+from shared.store.reports import Filters
 from shared.workflows.attribute import rebuild
 from shared.workflows.ingest import Options, ingest
 from shared.workflows.pricing import load_book
+from shared.workflows.reassign import Order, reassign
 from shared.workflows.verify import verify
 from tests.integration.collecting import CATALOGUE, changes, run, tables
 from tests.integration.collecting_openrouter import (
@@ -22,6 +28,7 @@ from tests.integration.collecting_openrouter import (
     HELPER,
     MAIN,
     NOW,
+    SPACE,
     YESTERDAY,
     collected,
     openrouter,
@@ -63,6 +70,27 @@ def test_rows_become_named_lines_that_cost_what_was_charged(
     stored = connection.execute("SELECT raw FROM buckets ORDER BY (raw ->> 'usage')::numeric DESC").fetchone()
     assert stored is not None
     assert stored["raw"]["byok_usage_inference"] == 7
+
+
+def test_what_is_stored_is_found_by_its_key_and_workspace(
+    database: Database, connection: Connection, fake: FakeOpenRouter
+) -> None:
+    collected(database, fake)
+    assert reassign(database, Order(Author("somebody", NOW)), lambda: inf).as_json()["moves"] == []
+    [account] = accounts.everyone(connection)
+
+    def billed(part: str) -> list[tuple[object, ...]]:
+        rows = bills.billed_by(connection, part, YESTERDAY, NOW, [account.id])
+        return [(row["id"], row["name"], row["amount"]) for row in rows]
+
+    helper, main = (HELPER.hash, "kanban-subagent"), (MAIN.hash, "peakpaws-main")
+    assert billed("key") == [(*helper, Decimal("0.5")), (*main, Decimal("0.25")), (None, None, Decimal("0.125"))]
+    assert billed("workspace") == [(SPACE, "Default", Decimal("0.875"))]
+    with connection.transaction():
+        span = (YESTERDAY, YESTERDAY + DAY)
+        exported = b"".join(focus.stream(connection, FOCUS_1_2, span, Filters())).decode()
+    places = {(row["ResourceId"], row["SubAccountId"]) for row in csv.DictReader(exported.splitlines())}
+    assert places == {(HELPER.hash, SPACE), (MAIN.hash, SPACE), ("", SPACE)}
 
 
 def test_the_report_is_bill_and_usage_in_one(database: Database, connection: Connection, fake: FakeOpenRouter) -> None:

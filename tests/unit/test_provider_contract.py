@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from shared.core import dimensions
 from shared.errors import CredentialError, MalformedResponseError, ProviderUnavailableError
 from tests.fixtures.providers import wire
 from tests.fixtures.providers.recording import Recording, content, pages, plain, planted, reply, scripted
@@ -66,6 +67,19 @@ def test_the_recording_yields_the_expected_buckets(name: str, stream: str) -> No
         assert all(type(bucket.amount) is Decimal for bucket in buckets)
     else:
         assert all(bucket.amount is None for bucket in buckets)
+
+
+@each_bucketed_stream
+def test_key_and_workspace_are_dimensions_under_names_that_are_known(name: str, stream: str) -> None:
+    """By those the stored bucket is found again, when it has another name or a report asks for the key."""
+    recording = Recording(name)
+    provider = recording.connect(recording.whole(), Time().budget())
+    which, window, _ = recording.stream(provider, stream)
+    for page in pages(provider, which, window):
+        for bucket in (provider.parse(which, row) for row in page.rows):
+            for known, found in ((dimensions.KEY, bucket.key_id), (dimensions.WORKSPACE, bucket.workspace_id)):
+                told = [bucket.dimensions[one] for one in known if bucket.dimensions.get(one) is not None]
+                assert told[:1] == ([] if found is None else [found])
 
 
 @each_bucketed_stream

@@ -78,7 +78,7 @@ def test_what_no_key_explains_is_a_row_without_a_key() -> None:
     assert (mine.key_id, mine.amount) == ("a", Decimal("0.2"))
     assert (rest.key_id, rest.amount) == (None, Decimal("0.3"))
     assert rest.usage == Usage(input=40, output=40, reasoning=15, requests=5)
-    assert {**mine.dimensions, "api_key_hash": None} == rest.dimensions
+    assert {**mine.dimensions, "api_key_id": None} == rest.dimensions
 
 
 def test_what_keys_explain_leaves_nothing() -> None:
