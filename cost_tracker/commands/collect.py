@@ -87,7 +87,9 @@ def _show(run: Run) -> None:
         rows = [
             (
                 stream["stream"],
-                f"{_minute(stream['window_start'])} to {_minute(stream['window_end'])}",
+                "none"
+                if stream.get("note")
+                else f"{_minute(stream['window_start'])} to {_minute(stream['window_end'])}",
                 stream["why"],
                 *(count(stream[name]) for name in ("pages", "new", "changed", "unchanged", "removed")),
             )
@@ -101,6 +103,8 @@ def _show(run: Run) -> None:
         if held := sum(stream["held"] for stream in account["streams"]):
             console.print(f"Held back as absurd: {count(held)}; `cost-tracker quarantine` shows and releases them.")
         for stream in account["streams"]:
+            if note := stream.get("note"):
+                console.print(clean(f"{stream['stream']}: {note}"))
             for one in stream.get("feed", {}).get("reasons", ()):
                 when = _minute(one["first_at"])
                 console.print(clean(f"Not taken: {count(one['count'])}, the first of {when}. {one['reason']}"))

@@ -26,6 +26,7 @@ POINTS = (
     "reassign:moved", "reassign:applied", "reassign:balanced", "reassign:noted", "reassign:answered",
     "refresh:checked", "refresh:stored", "refresh:answered",
     "remove:marked", "remove:begun", "remove:lines", "remove:counted", "remove:answered",
+    "adopt:moved", "adopt:balanced", "adopt:answered",
     "quarantine:counted", "quarantine:balanced", "quarantine:noted", "quarantine:answered",
 )  # fmt: skip
 

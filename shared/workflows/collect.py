@@ -8,10 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.workflows.collect_account import RESERVE_SECONDS, Collector
-from shared.workflows.collected import AccountReport, Progress, Source
+from shared.workflows.collected import AccountReport, Progress, Source, opened_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -49,6 +50,9 @@ def collect(
     given = list(sources)
     if len(given) <= 1:
         return [Collector(database, source, prices, plan, remaining, progress).run() for source in given]
+    # Before any is read: what one of them feeds may be requests to another.
+    for source in given:
+        database.run(partial(opened_account, source=source))
     crew = _Crew(database, prices, plan, remaining, _in_turn(progress))
     reports: dict[int, AccountReport] = {}
     waiting = list(range(len(given)))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core import crash, jsontext
-from shared.core.windows import Reads, Why, floor, next_watermark, reads_after, trailing_window
+from shared.core.windows import Reads, Why, next_watermark, reads_after
 from shared.errors import (
     CredentialError,
     CursorRefusedError,
@@ -21,7 +21,8 @@ from shared.providers.base import HasBalances, HasEvents, Window
 from shared.store import accounts, balances, collection, projects
 from shared.workflows import limits
 from shared.workflows.accounts import twice
-from shared.workflows.collected import AccountReport, Progress, StreamReport
+from shared.workflows.adopt import adopt
+from shared.workflows.collected import AccountReport, Progress, StreamReport, opened_account
 from shared.workflows.feed import Fed, Feeder
 from shared.workflows.lines import Mapper
 from shared.workflows.merge import Changes, merge
@@ -68,7 +69,7 @@ class Collector:
             DatabaseUnavailableError: Postgres is away; nothing was lost and the next run continues.
         """
         report = AccountReport(self.source.account, self._provider.name)
-        account = self.database.run(self._account)
+        account = self.database.run(lambda c: opened_account(c, self.source))
         if account is None:
             report.status, report.error = "partial", "The account was removed before its turn came."
             return report
@@ -76,6 +77,7 @@ class Collector:
         try:
             self._check_time()
             self._check_owner(account)
+            self._adopt(account)
             mapper = self._mapper(account)
             self._streams(account, mapper, report)
             self._balances(account, report)
@@ -102,13 +104,6 @@ class Collector:
     def _provider(self) -> Provider:
         return self.source.provider
 
-    def _account(self, connection: Connection) -> Account | None:
-        source = self.source
-        if source.account_id is None:
-            return accounts.ensure(connection, source.account, self._provider.name, source.origin)
-        found = accounts.get(connection, source.account_id)
-        return found if found is not None and found.is_open else None
-
     def _check_owner(self, account: Account) -> None:
         owner = self._provider.owner()
         owner_id = owner.id
@@ -123,6 +118,10 @@ class Collector:
                 f"This key belongs to {owner.name}, but the account {account.name} holds figures of somebody else; "
                 "use a key of theirs, or a database of its own for this one."
             )
+
+    def _adopt(self, account: Account) -> None:
+        if not adopt(self.database, account, self.plan.now, self.remaining):
+            raise _OutOfTimeError
 
     def _mapper(self, account: Account) -> Mapper:
         listed = self._provider.names()
@@ -171,15 +170,11 @@ class Collector:
                 return
         if self.plan.start is None and limits.rests(stream, self.plan.now, held.watermark):
             return
-        # Requests are not restated: deep reads of a feed would only find what is there.
-        done = replace(held.reads, weekly=self.plan.now, monthly=self.plan.now) if stream.is_feed else held.reads
-        start, end, why = trailing_window(self.plan, stream.grain, done)
-        if stream.is_bill:
-            # Bills trail: a span without any complete day is refused, so a few are always asked for.
-            start = min(start, floor(self.plan.now - self.plan.lookback, stream.grain))
-        start = max(start, limits.oldest(stream, self.plan.now, held.watermark))
-        end = min(end, floor(self.plan.now, stream.grain)) if stream.is_final_only else end
-        if start >= end:
+        start, end, why, note = limits.window(stream, self.plan, held.reads)
+        if note:
+            # In an ordinary run it is no news that nothing has ended since the last one.
+            if self.plan.start is not None or held.watermark is None:
+                report.streams.append(StreamReport(stream.name, why=why, note=note))
             return
         held = self.database.run(lambda c: collection.open_window(c, held, start, end, self.plan.now))
         self._window(held, stream, mapper, report, why)

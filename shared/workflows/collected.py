@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared.core.windows import Why
+from shared.store import accounts
 from shared.workflows.merge import Changes
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.providers.base import Balance, Provider
+    from shared.store.accounts import Account
+    from shared.store.database import Connection
     from shared.workflows.feed import Fed
 
 
@@ -32,11 +35,20 @@ class Source:
     bind: Callable[[float], Provider] | None = field(default=None, repr=False)
 
 
+def opened_account(connection: Connection, source: Source) -> Account | None:
+    """Return the account of a source, made where it may be; None if it was removed."""
+    if source.account_id is None:
+        return accounts.ensure(connection, source.account, source.provider.name, source.origin)
+    found = accounts.get(connection, source.account_id)
+    return found if found is not None and found.is_open else None
+
+
 @dataclass(slots=True)
 class StreamReport:
     """What happened to one stream: pages read in this run, the window and why that one, and what it changed.
 
-    A feed changes no buckets; `feed` says what became of its rows.
+    A feed changes no buckets; `feed` says what became of its rows. `note` says why nothing was asked for: then there is
+    no window.
     """
 
     stream: str
@@ -46,6 +58,7 @@ class StreamReport:
     pages: int = 0
     changes: Changes = field(default_factory=Changes)
     feed: Fed | None = None
+    note: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the shape that runs store; `feed` is there for feeds, and what they gave is new or unchanged."""

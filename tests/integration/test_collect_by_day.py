@@ -71,6 +71,17 @@ def world(request: pytest.FixtureRequest) -> World:
     return World(request.param, TOKEN, FakeGitHub({}, now=lambda: NOW), _github)
 
 
+def test_a_span_before_there_was_anything_to_tell_is_no_success_without_a_word(database: Database) -> None:
+    world = World("github-copilot", TOKEN, FakeGitHub({}, now=lambda: NOW), _github)
+    asked = datetime(2026, 4, 1, tzinfo=UTC)
+    [report] = run(database, world.provider(), now=NOW, start=asked, end=asked + 30 * DAY)
+    [stream] = report.as_json()["streams"]
+    assert (report.status, stream["why"], stream["window_start"]) == ("succeeded", "asked", None)
+    assert stream["note"] == "What lies before 2026-06-01 00:00 UTC cannot be asked for."
+    [stream] = world.collect(database).as_json()["streams"]
+    assert (stream["why"], stream["note"]) == ("backfill", None)
+
+
 def test_days_are_read_restated_and_gone(database: Database, connection: Connection, world: World) -> None:
     # Copilot's days before credits are in another report.
     since = date(2026, 6, 1) if world.name == "github-copilot" else date(2026, 4, 14)

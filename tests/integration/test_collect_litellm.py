@@ -139,13 +139,18 @@ def _sent(database: Database, sent: list[dict[str, Any]]) -> Report:
     return ingest(database, lambda c: load_book(c, CATALOGUE), sent, NOW, options)
 
 
-@pytest.mark.parametrize("is_first", [True, False], ids=["the proxy first", "the report first"])
+@pytest.mark.parametrize("first", ["the proxy", "the report", "the proxy, without an account"])
 def test_where_the_upstream_is_polled_requests_explain_its_report(
-    database: Database, connection: Connection, proxy: FakeProxy, *, is_first: bool
+    database: Database, connection: Connection, proxy: FakeProxy, first: str
 ) -> None:
     data = FixedDataset(usage_rows=[chat()], projects=PROJECTS, keys=KEYS)
     with FakeOpenAI(data, clock=lambda: NOW) as upstream:
-        if is_first:
+        if first == "the proxy, without an account":
+            polled(database, proxy)
+            assert [line["account_id"] for line in lines(connection, "event")] == [None] * TAKEN
+            collected(database, upstream)
+            assert fed(polled(database, proxy)) == {"duplicates": TAKEN, "skipped": 1, "rejected": 2}
+        elif first == "the proxy":
             # Its account is there, and has no figures yet.
             upstream.dataset = FixedDataset(projects=PROJECTS)
             collected(database, upstream, now=NOW - 9 * DAY)

@@ -109,6 +109,7 @@ WORK: dict[str, Sequence[Callable[[World], None]]] = {
 }
 # What the model knows nothing of: each has a test of its own that kills at its points.
 ELSEWHERE = {
+    "adopt": "tests/integration/test_accounts_adoption.py",
     "quarantine": "tests/integration/test_quarantine.py",
     "remove": "tests/integration/test_account_removal.py",
     "recurring": "tests/integration/test_recurring.py",

@@ -16,14 +16,24 @@ FEED: dict[str, Any] = {
         "reasons": [{"reason": "It cannot be understood: -4 is no count.", "count": 2, "first_at": NOW}],
     },
 }  # fmt: skip
+# As of a span that is too old.
+NONE = {**FEED, "stream": "older", "window_start": None, "window_end": None, "note": "It was not kept."}
 
 
 def test_what_a_feed_could_not_take_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    account = {"account": "gateway", "provider": "litellm", "status": "succeeded", "error": None, "streams": [FEED]}
+    account = {
+        "account": "gateway",
+        "provider": "litellm",
+        "status": "succeeded",
+        "error": None,
+        "streams": [FEED, NONE],
+    }
     run = {"id": 7, "job": "collect", "status": "succeeded", "error": None, "result": {"accounts": [account]}}
     with LoopbackServer(lambda _: Answer(200, run), lambda _: {}) as tracker, pytest.raises(SystemExit) as end:
         main(["collect", "--url", tracker.url, "--key", "of-a-test"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
     assert "gateway (litellm): succeeded" in shown
+    assert "older: It was not kept." in shown
+    assert "? to ?" not in shown
     assert "Not taken: 2, the first of 2026-11-20 10:30. It cannot be understood: -4 is no count." in shown

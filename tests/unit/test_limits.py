@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.core.windows import Plan, Reads
 from shared.providers.base import Stream
-from shared.workflows.limits import oldest, rests
+from shared.workflows.limits import oldest, rests, window
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
@@ -40,3 +41,28 @@ def test_what_costs_money_is_asked_once_it_is_due() -> None:
     assert at == {0: True, 24: True, 29: True, 30: False, 100: False}
     assert not rests(costs, midnight, None)
     assert not rests(FORGETFUL, midnight, midnight)
+
+
+@pytest.mark.parametrize(
+    ("stream", "start", "days", "watermark", "note"),
+    [
+        (FORGETFUL, NOW - 200 * DAY, 30, None, "What lies before 2026-08-22 10:00 UTC cannot be asked for."),
+        (
+            FORGETFUL, NOW - 60 * DAY, 30, NOW,
+            "What lies before 2026-11-07 11:00 UTC was read before and may be forgotten there by now.",
+        ),
+        (
+            Stream("usage", DAY, DAY, is_final_only=True), NOW - HOUR, 1, None,
+            "Only what has ended is told, and of what was asked for nothing has: that goes up to 2026-11-20 00:00 UTC.",
+        ),
+        (FORGETFUL, NOW - 100 * DAY, 30, None, ""),
+        (Stream("usage", DAY, DAY, is_final_only=True), NOW - 2 * DAY, 2, None, ""),
+    ],
+)  # fmt: skip
+def test_why_nothing_is_asked_for(
+    stream: Stream, start: datetime, days: int, watermark: datetime | None, note: str
+) -> None:
+    plan = Plan(NOW, lookback=3 * DAY, backfill=90 * DAY, start=start, end=start + days * DAY)
+    first, last, _, told = window(stream, plan, Reads(watermark))
+    assert told == note
+    assert (first < last) == (note == "")
