@@ -37,7 +37,7 @@ class Metric:
     unit: MetricUnit
 
 
-# How old the oldest `complete_until` of the healthy polled accounts is; no data while there are some but none is well.
+# How long ago the healthy polled accounts were collected, the longest; no data while there are some but none is well.
 COLLECTOR_LAG = Metric("CollectorLagSeconds", MetricUnit.Seconds)
 ACCOUNTS_FAILED = Metric("AccountsFailed", MetricUnit.Count)
 # Polled accounts that were not used, or not reported, for longer than is usual for them.
@@ -125,13 +125,14 @@ def silent(app: App, known: Sequence[Account]) -> list[Account]:
 
 
 def collector_lag(known: Sequence[Account], now: datetime) -> float | None:
-    """Return the seconds since the oldest `complete_until` among the polled accounts that are healthy.
+    """Return the seconds since the polled accounts that are healthy were collected, the longest of them.
 
-    An account without any usage yet counts from its last collection; nobody to poll is no lag. None where no account
-    is healthy: they have a metric of their own, and this one's silence is a breach.
+    How far reports reach is no matter: some are a day behind after the best of collections. Nobody to poll is no lag.
+    None where no account is healthy: they have a metric of their own, and this one's silence is a breach.
     """
     if not known:
         return 0.0
-    healthy = [account for account in known if account.state == "ok"]
-    complete = [at for account in healthy if (at := account.complete_until or account.collected_at) is not None]
-    return max((now - min(complete)).total_seconds(), 0.0) if complete else None
+    collected = [
+        account.collected_at for account in known if account.state == "ok" and account.collected_at is not None
+    ]
+    return max((now - min(collected)).total_seconds(), 0.0) if collected else None

@@ -50,9 +50,9 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
     return found
 
 
-def account(app: App, name: str, state: str, complete_until: datetime | None) -> None:
+def account(app: App, name: str, state: str, complete_until: datetime | None, at: datetime = NOW) -> None:
     found = app.database.run(lambda c: accounts.ensure(c, name, "anthropic", "environment"))
-    app.database.run(lambda c: accounts.set_health(c, found.id, state, None, NOW))
+    app.database.run(lambda c: accounts.set_health(c, found.id, state, None, at))
     app.database.run(
         lambda c: c.execute("UPDATE accounts SET complete_until = %s WHERE id = %s", [complete_until, found.id])
     )
@@ -63,9 +63,9 @@ def collected(*statuses: str) -> Outcome:
     return Outcome(status, {"accounts": [{"status": each} for each in statuses]}, job="collect")
 
 
-def test_a_collection_says_how_far_behind_it_is(app: App, capsys: pytest.CaptureFixture[str]) -> None:
-    account(app, "anthropic", "ok", NOW - timedelta(hours=2))
-    account(app, "openai", "ok", NOW - timedelta(days=40))  # its key was taken away: no longer polled
+def test_lag_is_since_an_account_was_collected(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    account(app, "anthropic", "ok", NOW - timedelta(hours=5), NOW - timedelta(hours=2))
+    account(app, "openai", "ok", NOW, NOW - timedelta(days=40))  # its key was taken away: no longer polled
     metrics.of_run(app, collected("succeeded"))
     assert emitted(capsys) == {**QUIET, "CollectorLagSeconds": 7200.0}
 
@@ -86,8 +86,11 @@ def test_whoever_has_nothing_to_poll_has_no_lag_and_is_alive(app: App, capsys: p
     assert emitted(capsys) == {**QUIET, "CollectorLagSeconds": 0.0}
 
 
-def test_an_account_without_usage_counts_from_its_last_collection(app: App, capsys: pytest.CaptureFixture[str]) -> None:
-    account(app, "anthropic", "ok", None)
+@pytest.mark.parametrize("complete_until", [None, NOW - timedelta(days=1)])
+def test_how_far_a_report_reaches_is_no_lag_of_the_collector(
+    app: App, capsys: pytest.CaptureFixture[str], complete_until: datetime | None
+) -> None:
+    account(app, "anthropic", "ok", complete_until)
     metrics.of_run(app, collected("succeeded"))
     assert emitted(capsys)["CollectorLagSeconds"] == 0.0
 
