@@ -44,7 +44,7 @@ def stamp(instant: datetime) -> str:
 class UsageRow:
     """Counts of one combination of dimensions; `at` (aware UTC) is the start of the interval they were used in.
 
-    `workspace_id` None is the default workspace, `api_key_id` None is the Console.
+    `workspace_id` None is the default workspace, `api_key_id` None is the Console, or a seat where `through` says so.
     """
 
     at: datetime
@@ -63,10 +63,18 @@ class UsageRow:
     account_id: str | None = None
     service_account_id: str | None = None
     speed: str = "standard"
+    through: str | None = None
+
+    @property
+    def is_of_seat(self) -> bool:
+        """Whether it is paid for with a seat: the stable report has none of it."""
+        return self.through is not None and self.api_key_id is None
 
     @property
     def product(self) -> str:
         """What it was used through, as the analytics pair calls it."""
+        if self.through is not None:
+            return self.through
         if self.service_tier == "batch":
             return "message_batches_api"
         return "messages_api" if self.api_key_id else "claude_console"

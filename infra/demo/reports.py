@@ -56,7 +56,8 @@ def usage_report(request: Request, dataset: Dataset, now: datetime) -> Json:
 
     def results(start: datetime, end: datetime) -> list[Json]:
         rows = dataset.usage(start, end, now)
-        return fold_usage((r for r in rows if all(getattr(r, f) in kept[f] for f in kept)), grouped)
+        billed = (r for r in rows if not r.is_of_seat and all(getattr(r, f) in kept[f] for f in kept))
+        return fold_usage(billed, grouped)
 
     return _pages(query, width, query.whole("limit", *LIMITS[width_name]), floor(now, width) + width, results)
 

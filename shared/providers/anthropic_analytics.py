@@ -27,7 +27,9 @@ EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 # A day less than the 365 that are answered: windows begin at midnight, up to a day before that.
 _HISTORY = timedelta(days=364)
 # Figures come in batches about every three hours and may be revised by the next one.
-USAGE = Stream("usage", timedelta(hours=1), lag=timedelta(hours=3), history=_HISTORY, earliest=EARLIEST)
+USAGE = Stream(
+    "usage", timedelta(hours=1), lag=timedelta(hours=3), splits_buckets=True, history=_HISTORY, earliest=EARLIEST
+)
 COSTS = Stream(
     "costs",
     timedelta(days=1),
@@ -48,6 +50,11 @@ _GROUPS = {
     # The last two do not count among the five.
     COSTS.name: ("api_key_id", "workspace_id", "model", "product", "speed", "cost_type", "token_type"),
 }
+# Usage of a seat is paid for by the seat, and a price by the token would invent its cost. Product is not among the five
+# dimensions, so what is billed by the token is asked for, and then Claude Code, where it is as far as it has a key.
+_BY_TOKEN = ("messages_api", "message_batches_api", "managed_agents_api", "claude_console")
+_BY_TOKEN_WITH_KEY = ("claude_code",)
+_PRODUCTS = {USAGE.name: (_BY_TOKEN, _BY_TOKEN_WITH_KEY), COSTS.name: ((),)}
 _MOST_ROWS = "1000"
 
 
@@ -129,18 +136,19 @@ class Analytics:
         figures were refreshed: it and what follows is unfinished and left for the next time.
         """
         check_window(window, stream.grain)
-        place = Place.read(window, cursor)
+        products = _PRODUCTS[stream.name]
+        place = Place.read(window, cursor, len(products))
         source = self._source(stream)
         report = read(_Report, self._ask(stream, place), source)
         token = following(report, place.token, source)
         until = place.until or _finished(report, window, stream.grain)
         found = tuple(self._rows(stream, place, report))
-        rows = tuple(row for row in found if row.end <= until)
-        if len(rows) < len(found):  # rows come in the order of time
-            cursor = None
-        else:
-            last = found[-1].start if found else place.last
-            cursor = place.following(window, until, last, token)
+        finished = tuple(row for row in found if row.end <= until)
+        if len(finished) < len(found):  # rows come in the order of time
+            token = None
+        last = found[-1].start if found else place.last
+        cursor = place.following(window, until, last, token, len(products))
+        rows = tuple(row for row in finished if products[place.question] != _BY_TOKEN_WITH_KEY or _key(row))
         return Page(rows, cursor, (window.start, until) if cursor is None else None)
 
     def parse(self, stream: Stream, row: Row) -> Bucket:
@@ -155,6 +163,7 @@ class Analytics:
             ("ending_at", rfc3339(place.window.end)),
             ("time_bucket_width", _WIDTHS[stream.name]),
             *(("group_by[]", group) for group in _GROUPS[stream.name]),
+            *(("products[]", product) for product in _PRODUCTS[stream.name][place.question]),
             ("order_by", "time"),
             ("order", "asc"),
             ("limit", _MOST_ROWS),
@@ -194,6 +203,11 @@ class Analytics:
 
     def _source(self, stream: Stream) -> str:
         return f"{self.title}'s {_PATHS[stream.name]}"
+
+
+def _key(row: Row) -> str | None:
+    key: str | None = row.raw["group"]["api_key_id"]
+    return key
 
 
 def _finished(report: _Report, window: Window, grain: timedelta) -> datetime:

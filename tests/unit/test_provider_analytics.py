@@ -14,7 +14,7 @@ from shared.providers.anthropic_analytics import COSTS, USAGE
 from shared.providers.anthropic_claude_code import STREAM
 from shared.providers.base import Page, Stream, Window
 from tests.fixtures.providers.anthropic_answers import DAY
-from tests.fixtures.providers.recording import Recording, planted, reply, scripted
+from tests.fixtures.providers.recording import Recording, pages, planted, reply, scripted
 from tests.fixtures.providers.wire import Time, refused
 
 if TYPE_CHECKING:
@@ -40,22 +40,35 @@ def fetched(body: object, stream: Stream = USAGE, window: Window = NIGHT) -> Pag
     return provider.fetch(stream, window, None)
 
 
+def ended(body: object) -> Page:
+    """Return the page that ends the chain when both questions get this answer."""
+    provider, _ = connected(body, body)
+    *_, last = pages(provider, USAGE, NIGHT)
+    return last
+
+
 def test_what_is_asked() -> None:
-    provider, requests = connected(empty(), empty())
-    provider.fetch(USAGE, NIGHT, None)
+    provider, requests = connected(empty(), empty(), empty())
+    list(pages(provider, USAGE, NIGHT))
     provider.fetch(COSTS, Window(DAY, DAY + ONE_DAY), "page_two==")
-    usage, costs = requests
+    usage, claude_code, costs = requests
+    by_token = ["messages_api", "message_batches_api", "managed_agents_api", "claude_console"]
     groups = ["model", "api_key_id", "service_tier", "context_window", "inference_geo"]
     assert usage.url.params.multi_items() == [
         ("starting_at", "2026-03-01T22:00:00Z"),
         ("ending_at", "2026-03-02T02:00:00Z"),
         ("time_bucket_width", "1h"),
         *(("group_by[]", group) for group in groups),
+        *(("products[]", product) for product in by_token),
         ("order_by", "time"),
         ("order", "asc"),
         ("limit", "1000"),
     ]
     assert usage.headers["anthropic-beta"] == "analytics-usage-cost-2026-08-24"
+    assert claude_code.url.params.get_list("products[]") == ["claude_code"]
+    asked = usage.url.params
+    assert claude_code.url.params.remove("products[]") == asked.remove("products[]")
+    assert "products[]" not in costs.url.params
     groups = ["api_key_id", "workspace_id", "model", "product", "speed", "cost_type", "token_type"]
     assert costs.url.params.get_list("group_by[]") == groups
     assert (costs.url.params["time_bucket_width"], costs.url.params["page"]) == ("1d", "page_two==")
@@ -81,35 +94,35 @@ def test_a_key_has_the_workspace_that_the_list_of_keys_says() -> None:
     ],
 )
 def test_what_was_read_ends_where_figures_were_refreshed(refreshed: str | None, end: object) -> None:
-    page = fetched(empty(refreshed=refreshed))
+    page = ended(empty(refreshed=refreshed))
     assert (page.next_cursor, page.listed) == (None, (NIGHT.start, end))
 
 
 def test_unfinished_rows_end_the_chain() -> None:
     body = {**RECORDING.first_page("usage"), "data_refreshed_at": "2026-03-02T00:30:00Z"}
-    page = fetched(body)
-    assert (len(page.rows), page.next_cursor, page.listed) == (2, None, (NIGHT.start, NIGHT.start + 2 * HOUR))
+    provider, _ = connected(body, empty())
+    first, last = pages(provider, USAGE, NIGHT)
+    assert (len(first.rows), first.listed) == (2, None)
+    assert (last.rows, last.listed) == ((), (NIGHT.start, NIGHT.start + 2 * HOUR))
 
 
 def test_a_refresh_between_two_pages_does_not_move_the_end() -> None:
     first = {**empty(refreshed="2026-03-02T00:10:00Z"), "has_more": True, "next_page": "b"}
     later = {**RECORDING.first_page("usage"), "has_more": False, "data_refreshed_at": "2026-03-03T00:00:00Z"}
-    provider, _ = connected(first, later)
-    page = provider.fetch(USAGE, NIGHT, provider.fetch(USAGE, NIGHT, None).next_cursor)
-    assert (len(page.rows), page.listed) == (2, (NIGHT.start, NIGHT.start + 2 * HOUR))
+    provider, _ = connected(first, later, later)
+    found = list(pages(provider, USAGE, NIGHT))
+    assert [len(page.rows) for page in found] == [0, 2, 2]
+    assert found[-1].listed == (NIGHT.start, NIGHT.start + 2 * HOUR)
 
 
 def test_a_long_window_is_read_in_parts_that_meet() -> None:
-    provider, requests = connected(*(empty(more=more) for more in (None, "b", None, None)))
-    cursor: str | None = None
-    pages: list[Page] = []
-    while not pages or cursor is not None:
-        pages.append(provider.fetch(USAGE, LONG, cursor))
-        cursor = pages[-1].next_cursor
+    provider, requests = connected(*(empty(more=more) for more in (None, None, "b", None, None, None, None)))
+    found = list(pages(provider, USAGE, LONG))
     asked = [(one.url.params["starting_at"], one.url.params.get("page")) for one in requests]
-    parts = ["2026-01-20T00:00:00Z", "2026-02-20T00:00:00Z", "2026-02-20T00:00:00Z", "2026-03-23T00:00:00Z"]
-    assert asked == list(zip(parts, (None, None, "b", None), strict=True))
-    assert [page.listed for page in pages] == [None, None, None, (LONG.start, LONG.end)]
+    first, second, third = "2026-01-20T00:00:00Z", "2026-02-20T00:00:00Z", "2026-03-23T00:00:00Z"
+    parts = [(first, None)] * 2 + [(second, None), (second, "b"), (second, None)] + [(third, None)] * 2
+    assert asked == parts
+    assert [page.listed for page in found] == [None] * 6 + [(LONG.start, LONG.end)]
 
 
 def test_tokens_that_are_not_valid() -> None:
@@ -120,6 +133,14 @@ def test_tokens_that_are_not_valid() -> None:
     provider, _ = connected(gone, gone)
     refused(CursorRefusedError, lambda: provider.fetch(USAGE, NIGHT, "page_of_the_stable_report"))
     refused(ProviderError, lambda: provider.fetch(USAGE, NIGHT, None))
+
+
+def test_claude_code_on_a_seat_is_no_usage_that_is_billed_by_the_token() -> None:
+    body = {**RECORDING.first_page("usage"), "has_more": False, "next_page": None}
+    body["data"] = [planted(row, ["group", "api_key_id"], None) for row in body["data"]]
+    provider, _ = connected(body, body)
+    first, second = pages(provider, USAGE, NIGHT)
+    assert (len(first.rows), second.rows) == (len(body["data"]), ())
 
 
 def test_rows_that_go_back_or_come_twice_are_refused() -> None:
@@ -168,15 +189,15 @@ def test_claude_code_is_asked_day_by_day() -> None:
     window = Window(DAY, DAY + 2 * ONE_DAY)
     provider, requests = connected(empty(more="b"), empty(), empty())
     cursor: str | None = None
-    pages: list[Page] = []
+    found: list[Page] = []
     for _ in range(3):
-        pages.append(provider.fetch(STREAM, window, cursor))
-        cursor = pages[-1].next_cursor
+        found.append(provider.fetch(STREAM, window, cursor))
+        cursor = found[-1].next_cursor
     assert [tuple(one.url.params.values()) for one in requests] == [
         ("2026-03-01", "1000"), ("2026-03-01", "1000", "b"), ("2026-03-02", "1000"),
     ]  # fmt: skip
-    assert [page.listed for page in pages] == [None, None, (window.start, window.end)]
-    elsewhere = pages[1].next_cursor
+    assert [page.listed for page in found] == [None, None, (window.start, window.end)]
+    elsewhere = found[1].next_cursor
     refused(CursorRefusedError, lambda: provider.fetch(STREAM, Window(DAY, DAY + ONE_DAY), elsewhere))
 
 
