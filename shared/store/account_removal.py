@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 
 def usage(connection: Connection, account_id: int) -> dict[str, int]:
-    """Return how many lines count under an account, by source, voided events left out."""
+    """Return how many lines count under an account, by source, voided events left out; `held` await a decision."""
     rows = connection.execute(
-        "SELECT source, sum(lines)::bigint AS lines FROM rollup_quarter WHERE account_id = %s GROUP BY source",
-        [account_id],
+        """
+        SELECT source, sum(lines)::bigint AS lines FROM rollup_quarter WHERE account_id = %(id)s GROUP BY source
+        UNION ALL SELECT 'held', count(*) FROM quarantine WHERE account_id = %(id)s AND state = 'held'
+        """,
+        {"id": account_id},
     )
     return {row["source"]: row["lines"] for row in rows if row["lines"]}
 

@@ -27,12 +27,12 @@ def known(
     """Return the buckets that start in `[start, end)`, by (start, key).
 
     Each has `id`, `content_hash`, `line_id` (None without a line), its value of the `dimension`, and of those that ever
-    looked absurd the `state` in quarantine with its `cost` and `tokens`.
+    looked absurd the `state` in quarantine with `believed_cost` and `believed_tokens`.
     """
     rows = connection.execute(
         """
         SELECT buckets.id, bucket_start, buckets.key, content_hash, ledger.id AS line_id, quarantine.state,
-            quarantine.cost, quarantine.tokens, buckets.dimensions ->> %s::text AS dimension
+            believed_cost, believed_tokens, buckets.dimensions ->> %s::text AS dimension
         FROM buckets LEFT JOIN ledger ON ledger.bucket_id = buckets.id
             LEFT JOIN quarantine ON quarantine.bucket_id = buckets.id
         WHERE buckets.account_id = %s AND buckets.stream = %s AND bucket_start >= %s AND bucket_start < %s

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 # What a new word of the provider changes. Its project, label and type stay: re-mapping the past is a step of its own.
-_FIGURES = (
+_RESTATED = (
     "updated_at", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens",
     "cache_write_1h_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens",
     "image_output_tokens", "web_searches", "requests", "cost", "input_cost", "output_cost", "cache_read_cost",
     "cache_write_5m_cost", "cache_write_1h_cost", "audio_cost", "image_cost", "web_search_cost", "request_cost",
-    "rates_id",
+    "rates_id", "model", "model_raw", "service_tier", "is_batch", "speed", "inference_geo", "context_window",
+    "description", "request_type",
 )  # fmt: skip
 _COLUMNS = (
-    *_FIGURES,
-    "source", "account_id", "bucket_id", "recorded_at", "collected_at", "provider", "model", "model_raw",
-    "service_tier", "is_batch", "speed", "inference_geo", "context_window", "project", "session_label",
-    "session_type", "description", "request_type",
+    *_RESTATED,
+    "source", "account_id", "bucket_id", "recorded_at", "collected_at", "provider", "project", "session_label",
+    "session_type",
 )  # fmt: skip
 
 
@@ -44,12 +44,12 @@ def insert(connection: Connection, lines: Sequence[Record]) -> None:
 
 
 def replace(connection: Connection, lines: Sequence[Record]) -> None:
-    """Give the lines with these `id`s new figures, in the ledger and in the roll-ups."""
+    """Give the lines with these `id`s what their provider says now, in the ledger and in the roll-ups."""
     ids = [line["id"] for line in lines]
     # What is counted out has to be what is replaced.
     connection.execute("SELECT 1 FROM ledger WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [ids])
     rollups.subtract(connection, ids)
-    changes = ", ".join(f"{column} = new.{column}" for column in _FIGURES)
+    changes = ", ".join(f"{column} = new.{column}" for column in _RESTATED)
     connection.execute(
         f"UPDATE ledger SET {changes} "
         "FROM jsonb_populate_recordset(NULL::ledger, %s::jsonb) AS new WHERE ledger.id = new.id",

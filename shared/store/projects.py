@@ -21,6 +21,12 @@ Record = dict[str, Any]
 _RULE = "id, pattern, project_name AS project, priority, created_at"
 _IDS_AT_ONCE = 100_000
 _NAMES = ("label", "agent", "key_name", "workspace_name")
+_NAMED = f"""
+    LEFT JOIN provider_names AS keys ON keys.account_id = buckets.account_id AND keys.kind = 'key'
+        AND keys.external_id = {KEY_ID}
+    LEFT JOIN provider_names AS spaces ON spaces.account_id = buckets.account_id AND spaces.kind = 'workspace'
+        AND spaces.external_id = {WORKSPACE_ID}
+"""
 # Lines that rules decide on, under the names they go by today: a polled line's are those of its key and workspace, an
 # event's its own label and agent. Whoever named the project has decided; manual entries are a person's word.
 _DECIDED = f"""
@@ -30,10 +36,7 @@ _DECIDED = f"""
         ledger.agent, keys.name AS key_name, spaces.name AS workspace_name
     FROM ledger
     LEFT JOIN buckets ON buckets.id = ledger.bucket_id
-    LEFT JOIN provider_names AS keys ON keys.account_id = ledger.account_id AND keys.kind = 'key'
-        AND keys.external_id = {KEY_ID}
-    LEFT JOIN provider_names AS spaces ON spaces.account_id = ledger.account_id AND spaces.kind = 'workspace'
-        AND spaces.external_id = {WORKSPACE_ID}
+    {_NAMED}
     WHERE ledger.source IN ('api', 'event', 'import') AND NOT ledger.project_given AND ledger.voided_at IS NULL
         AND ledger.recorded_at >= %(start)s AND ledger.recorded_at < %(end)s
 """
@@ -101,6 +104,20 @@ def delete(connection: Connection, rule_id: int) -> Record | None:
     row = connection.execute(f"DELETE FROM project_mappings WHERE id = %s RETURNING {_RULE}", [rule_id]).fetchone()
     found: Record | None = notes_of(connection).setdefault(f"rule {rule_id}", row)
     return found
+
+
+def names_of(connection: Connection, bucket_id: int) -> Record:
+    """Return `label, key_name, workspace_name` that a bucket goes by today, None where there is no such name."""
+    row = connection.execute(
+        f"""
+        SELECT coalesce(keys.name, spaces.name) AS label, keys.name AS key_name, spaces.name AS workspace_name
+        FROM buckets {_NAMED} WHERE buckets.id = %s
+        """,
+        [bucket_id],
+    ).fetchone()
+    if row is None:
+        raise AssertionError("a row in quarantine goes with its bucket")
+    return row
 
 
 def next_line(connection: Connection, start: datetime, end: datetime) -> datetime | None:

@@ -54,7 +54,8 @@ def believed(connection: Connection, account_id: int, start: datetime, end: date
     """Return the largest cost (USD) and number of tokens that were released of an account in that span."""
     row = connection.execute(
         """
-        SELECT coalesce(max(abs(cost)), 0) AS cost, coalesce(max(tokens), 0)::bigint AS tokens FROM quarantine
+        SELECT coalesce(max(abs(believed_cost)), 0) AS cost, coalesce(max(believed_tokens), 0)::bigint AS tokens
+        FROM quarantine
         WHERE account_id = %s AND state = 'released' AND recorded_at >= %s AND recorded_at < %s
         """,
         [account_id, start - MEMORY, end],
@@ -80,14 +81,28 @@ def hold(connection: Connection, rows: Sequence[Mapping[str, Any]], now: datetim
         ON CONFLICT (bucket_id) DO UPDATE SET state = 'held', line = excluded.line, rates_id = excluded.rates_id,
             cost = excluded.cost, tokens = excluded.tokens, usual_cost = excluded.usual_cost,
             usual_tokens = excluded.usual_tokens, held_at = excluded.held_at, decided_at = NULL, decided_by = NULL,
-            note = NULL
+            note = NULL, believed_cost = 0, believed_tokens = 0
         """,
         [now, jsontext.dumps(list(rows))],
     )
 
 
+def restate(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Have rows say what counts for them now; what was decided, and about which figures, stays.
+
+    Each has `bucket_id, line` (by column), `rates_id, cost` and `tokens`.
+    """
+    connection.execute(
+        """
+        UPDATE quarantine SET line = new.line, rates_id = new.rates_id, cost = new.cost, tokens = new.tokens
+        FROM jsonb_populate_recordset(NULL::quarantine, %s::jsonb) AS new WHERE quarantine.bucket_id = new.bucket_id
+        """,
+        [jsontext.dumps(list(rows))],
+    )
+
+
 def forget(connection: Connection, bucket_ids: Collection[int]) -> None:
-    """Take rows out of quarantine that look usual now."""
+    """Take rows out of quarantine that look usual now, or say nothing any more."""
     connection.execute("DELETE FROM quarantine WHERE bucket_id = ANY(%s)", [list(bucket_ids)])
 
 
@@ -116,10 +131,15 @@ def lock(connection: Connection, row_id: int) -> dict[str, Any] | None:
 
 
 def decide(connection: Connection, row_id: int, state: str, by: str, at: datetime, note: str | None) -> None:
-    """Note what a person decided about a row."""
+    """Note what a person decided about a row; the figures of one that is released are believed from then on."""
     connection.execute(
-        "UPDATE quarantine SET state = %s, decided_by = %s, decided_at = %s, note = %s WHERE id = %s",
-        [state, by, at, note, row_id],
+        """
+        UPDATE quarantine SET state = %(state)s, decided_by = %(by)s, decided_at = %(at)s, note = %(note)s,
+            believed_cost = CASE %(state)s WHEN 'released' THEN coalesce(cost, 0) ELSE 0 END,
+            believed_tokens = CASE %(state)s WHEN 'released' THEN tokens ELSE 0 END
+        WHERE id = %(id)s
+        """,
+        {"state": state, "by": by, "at": at, "note": note, "id": row_id},
     )
 
 

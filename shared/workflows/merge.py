@@ -132,8 +132,8 @@ def _apply(
     if restated:
         records = [{"id": row["id"], **_record(held, stream, snapshot)} for snapshot, row in restated]
         buckets.restate(connection, records, mapper.now)
-        known = {row["id"]: row for _, row in restated if row["line_id"] is not None or row["state"] is not None}
-        wanted = [(snapshot.bucket, row["id"]) for snapshot, row in restated if row["id"] in known]
+        known = {row["id"]: row for _, row in restated}
+        wanted = [(snapshot.bucket, row["id"]) for snapshot, row in restated]
         changes.held += quarantine.book(judge, _lines(connection, stream, mapper, wanted), known, mapper.now)
     if stored:
         rollups.subtract(connection, [row["line_id"] for row in stored.values() if row["line_id"] is not None])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from shared.core import crash
+from shared.core.projects import assign
 from shared.core.quarantine import Figures, is_absurd, is_large, usual_day
 from shared.errors import ConflictError, NotFoundError
-from shared.store import attribution, audit, ledger
+from shared.store import attribution, audit, ledger, projects
 from shared.store import quarantine as store
 from shared.workflows import days
 from shared.workflows.lines import priced_again
@@ -67,11 +69,16 @@ def judging(connection: Connection, held: Checkpoint) -> Iterator[Judge]:
 def book(judge: Judge, lines: Sequence[Record], known: Mapping[int, Mapping[str, Any]], now: datetime) -> int:
     """Bring lines with their `bucket_id` to the ledger, but for those that are held; return how many those are.
 
-    `known` are the stored buckets that they restate, as `buckets.known` returns them. What was released stays so
-    unless it grew; what was held or dropped is judged by its new figures.
+    `known` are the stored buckets that are restated, as `buckets.known` returns them; those without a line among
+    `lines` lose the one that they had. What was released stays so unless it grew; what was held or dropped is judged
+    by its new figures.
     """
     connection = judge.connection
-    fresh, restated, gone, held, freed = [], [], [], [], []
+    fresh, restated, held, kept = [], [], [], []
+    said = {line["bucket_id"] for line in lines}
+    silent = [before for bucket_id, before in known.items() if bucket_id not in said]
+    gone = [before["line_id"] for before in silent if before["line_id"] is not None]
+    freed = [before["id"] for before in silent if before["state"] is not None]
     for line in lines:
         before = known.get(line["bucket_id"], {"line_id": None, "state": None})
         usual = None if _still_released(line, before) else judge.usual_if_absurd(line)
@@ -80,6 +87,7 @@ def book(judge: Judge, lines: Sequence[Record], known: Mapping[int, Mapping[str,
             gone += [] if before["line_id"] is None else [before["line_id"]]
         elif before["line_id"] is not None:
             restated.append({**line, "id": before["line_id"]})
+            kept += [] if before["state"] is None else [_told(line)]
         else:
             fresh.append(line)
             freed += [] if before["state"] is None else [line["bucket_id"]]
@@ -91,6 +99,8 @@ def book(judge: Judge, lines: Sequence[Record], known: Mapping[int, Mapping[str,
         ledger.remove(connection, gone)
     if freed:
         store.forget(connection, freed)
+    if kept:
+        store.restate(connection, kept)
     if held:
         store.hold(connection, held, now)
     return len(held)
@@ -102,8 +112,8 @@ def decide(
 ) -> dict[str, Any]:  # fmt: skip
     """Release or drop a row and return it as `store.quarantine.get` does; the same decision again changes nothing.
 
-    A released row counts from then on, at the price in force, with its roll-ups and balance lines in the same
-    transaction; a dropped one is in no figure. Either may be taken back by the other.
+    A released row counts from then on, at the price and in the project of the moment, with its roll-ups and balance
+    lines in the same transaction; a dropped one is in no figure. Either may be taken back by the other.
 
     Raises:
         NotFoundError: no such row; it may have been freed by a restatement.
@@ -141,9 +151,12 @@ def _carry_out(
     author: Author, note: str | None,
 ) -> None:  # fmt: skip
     # In the order of every writer: lines, their sums, the account.
+    told = {name: row[name] for name in ("cost", "tokens")}
     if action == RELEASE:
-        line = _priced(connection, load_book, row)
-        ledger.insert(connection, [{**line, "bucket_id": row["bucket_id"], "updated_at": author.at}])
+        line = _of_today(connection, load_book, row)
+        ledger.insert(connection, [{**line, "updated_at": author.at}])
+        told = _told(line)
+        store.restate(connection, [told])
     elif row["line_id"] is not None:
         ledger.remove(connection, [row["line_id"]])
     crash.at("quarantine:counted")
@@ -152,17 +165,20 @@ def _carry_out(
         days.balance(connection, [row["account_id"]], row["recorded_at"])
     crash.at("quarantine:balanced")
     store.decide(connection, row["id"], _STATES[action], author.name, author.at, note)
-    names = ("account", "stream", "recorded_at", "cost", "tokens")
-    detail = {"row": row["id"], "before": row["state"], "note": note, **{name: row[name] for name in names}}
+    about = {name: row[name] for name in ("account", "stream", "recorded_at")}
+    figures = {name: told[name] for name in ("cost", "tokens")}
+    detail = {"row": row["id"], "before": row["state"], "note": note, **about, **figures}
     audit.write(connection, author, f"quarantine {action}", detail)
     crash.at("quarantine:noted")
 
 
-def _priced(
+def _of_today(
     connection: Connection, load_book: Callable[[Connection], PriceBook], row: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the line of a held row at the price of this moment: it missed every re-pricing since."""
-    line = {**row["line"], "rates_id": row["rates_id"]}
+    """Return the line of a held row by this moment's rules and prices: it missed all that was changed since."""
+    names = projects.names_of(connection, row["bucket_id"])
+    project = assign(projects.rules(connection), **{**names, "label": names["label"] or row["line"]["session_label"]})
+    line = {**row["line"], "bucket_id": row["bucket_id"], "rates_id": row["rates_id"], "project": project}
     is_reported = line["rates_id"] is None and line["cost"] is not None
     found = None if is_reported else priced_again(load_book(connection), line)
     if found is None:
@@ -177,23 +193,29 @@ def _priced(
 def _still_released(line: Record, before: Mapping[str, Any]) -> bool:
     if before["state"] != store.RELEASED:
         return False
-    return not _figures(line).exceeds(Figures(before["cost"], int(before["tokens"])))
+    return not _figures(line).exceeds(Figures(before["believed_cost"], int(before["believed_tokens"])))
 
 
 def _held(stream: str, line: Record, usual: Figures) -> Record:
-    row = _figures(line)
     return {
-        "bucket_id": line["bucket_id"],
+        **_told(line),
         "account_id": line["account_id"],
         "stream": stream,
         "recorded_at": line["recorded_at"],
+        "usual_cost": usual.cost,
+        "usual_tokens": usual.tokens,
+    }
+
+
+def _told(line: Mapping[str, Any]) -> Record:
+    row = _figures(line)
+    return {
+        "bucket_id": line["bucket_id"],
         # As text, numbers keep every digit.
         "line": {name: _text(value) for name, value in line.items() if name not in {"bucket_id", "rates_id", "id"}},
         "rates_id": line["rates_id"],
         "cost": row.cost,
         "tokens": row.tokens,
-        "usual_cost": usual.cost,
-        "usual_tokens": usual.tokens,
     }
 
 
@@ -202,7 +224,9 @@ def _text(value: object) -> object:
 
 
 def _figures(line: Mapping[str, Any]) -> Figures:
-    return Figures(line["cost"], sum(line[f"{name}_tokens"] for name in _TOKENS))
+    # Figures of a line that was held are text.
+    cost = None if line["cost"] is None else Decimal(line["cost"])
+    return Figures(cost, sum(int(line[f"{name}_tokens"]) for name in _TOKENS))
 
 
 def _window(held: Checkpoint) -> tuple[datetime, datetime]:

@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from shared.store.database import Connection, Database
 
 KEEP, DELETE = CHOICES = ("keep", "delete")
-_CALLED = {"api": "polled", "event": "logged", "import": "imported", "manual": "entered by hand"}
+_CALLED = {
+    "api": "polled",
+    "event": "logged",
+    "import": "imported",
+    "manual": "entered by hand",
+    "held": "in quarantine",
+}
 
 
 def remove(database: Database, account_id: int, usage: str | None, author: Author) -> dict[str, Any]:
-    """End an account and return `account`, its `name`, what became of its `usage`, and its `lines` by source.
+    """End an account and return `account`, its `name`, what became of its `usage`, and its `lines` as `store.usage`.
 
     `keep` archives it: it is not polled any more and its figures stay. `delete` takes what was polled, derived and
     entered out of every figure in one transaction and voids its events; so does None, for an account without usage.

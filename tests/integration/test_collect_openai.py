@@ -10,8 +10,9 @@ import pytest
 from infra.demo.faults import Fault
 from infra.demo.openai.data import FixedDataset, UsageRow
 from infra.demo.openai.fake import FakeOpenAI
-from shared.store import accounts
+from shared.store import accounts, ledger
 from shared.store.database import Connection, Database
+from shared.workflows.verify import verify
 from tests.integration.collecting import changes, tables
 from tests.integration.collecting_openai import (
     AT,
@@ -140,6 +141,38 @@ def test_a_restated_day_replaces_what_was_said_and_keeps_it(
     )
     reasons = connection.execute("SELECT reason, count(*) AS n FROM bucket_versions GROUP BY 1 ORDER BY 1").fetchall()
     assert reasons == [{"reason": "removed", "n": 1}, {"reason": "restated", "n": 2}]
+
+
+def test_a_restated_bucket_has_the_line_that_a_fresh_one_would_have(
+    database: Database, connection: Connection, data: FixedDataset, fake: FakeOpenAI
+) -> None:
+    def restated(number: int) -> list[dict[str, Any]]:
+        data.usage_rows = [search(number=number)]
+        report = collected(database, fake)
+        assert sum(changes(report, "web_search_calls")[:2]) == 1
+        assert verify(database, repair=False)["drift"] == []
+        return connection.execute(
+            "SELECT recorded_at, model, session_label, project, cost, web_searches, request_type FROM ledger "
+            "WHERE request_type = 'web_search'"
+        ).fetchall()
+
+    assert restated(0) == []  # money on the bill, and nothing counted
+    [line] = restated(3)
+    assert (line["web_searches"], line["project"]) == (3, "PeakPaws")
+    assert restated(4) == [{**line, "web_searches": 4}]
+    assert restated(0) == []
+
+
+def test_what_a_provider_says_anew_of_a_line_moves_its_sums_along(
+    database: Database, connection: Connection, data: FixedDataset, fake: FakeOpenAI
+) -> None:
+    data.usage_rows, data.cost_rows = [chat()], []
+    collected(database, fake)
+    [line] = connection.execute("SELECT * FROM ledger").fetchall()
+    said = {"model": "gpt-5", "model_raw": "gpt-5", "service_tier": "flex", "description": "x", "request_type": "y"}
+    database.run(lambda c: ledger.replace(c, [{**line, **said, "project": "Elsewhere"}]))
+    assert connection.execute("SELECT * FROM ledger").fetchall() == [{**line, **said}]
+    assert verify(database, repair=False)["drift"] == []
 
 
 KEYS_SINCE = datetime(2025, 12, 6, tzinfo=UTC)

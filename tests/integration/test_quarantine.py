@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.demo.anthropic import FakeAnthropic
-from infra.demo.dataset import CostRow, FixedDataset, UsageRow
+from infra.demo.dataset import ApiKey, CostRow, FixedDataset, UsageRow
 from shared.core import crash
 from shared.errors import ConflictError, NotFoundError
 from shared.store import account_removal, accounts, quarantine
@@ -82,13 +82,8 @@ def cost(database: Database) -> Decimal:
 
 
 def log(database: Database, tokens: int = 1000, at: datetime = AT) -> None:
-    event = {
-        "model": SONNET,
-        "tokens_in": tokens,
-        "tokens_out": 0,
-        "account": "anthropic",
-        "recorded_at": at.isoformat(),
-    }
+    counts = {"model": SONNET, "tokens_in": tokens, "tokens_out": 0}
+    event = {**counts, "account": "anthropic", "recorded_at": at.isoformat()}
     ingest(database, lambda c: load_book(c, CATALOGUE), [event], NOW, options=Options(touched=rebuild))
 
 
@@ -153,6 +148,30 @@ def test_a_released_row_counts_with_everything_that_follows_from_it(
     assert (cost(database), [one["id"] for one in rows(database)]) == (BEFORE, [row])
 
 
+def test_a_released_row_that_is_restated_comes_back_as_it_is(
+    database: Database, fake: FakeAnthropic, data: FixedDataset, row: int
+) -> None:
+    def restated(tokens: int, hours: int) -> Decimal:
+        data.usage_rows[-1] = replace(ABSURD, uncached_input_tokens=tokens)
+        collect(database, fake, LATER + hours * HOUR)
+        return cost(database)
+
+    release(database, row_id=row)
+    # What a person believed is six thousand, whatever it says meanwhile.
+    assert restated(1_500_000_000, 0) == BEFORE + 4500
+    assert restated(1_900_000_000, 1) == BEFORE + 5700
+    assert restated(1_500_000_000, 2) == BEFORE + 4500
+    [found] = rows(database, "released")
+    assert (found["cost"], found["tokens"]) == (4500, 1_500_000_000)
+    drop(database, row_id=row)
+    assert cost(database) == BEFORE
+    release(database, row_id=row)
+    assert cost(database) == BEFORE + 4500
+    # The second time it was four and a half.
+    assert restated(1_900_000_000, 3) == BEFORE
+    assert [one["id"] for one in rows(database)] == [row]
+
+
 def test_a_dropped_row_stays_out_until_it_is_another(
     database: Database, fake: FakeAnthropic, data: FixedDataset, row: int
 ) -> None:
@@ -169,11 +188,7 @@ def test_a_dropped_row_stays_out_until_it_is_another(
 
 @pytest.mark.parametrize("decision", [None, drop])
 def test_a_row_that_is_restated_to_a_usual_figure_frees_itself(
-    database: Database,
-    fake: FakeAnthropic,
-    data: FixedDataset,
-    row: int,
-    decision: Decide | None,
+    database: Database, fake: FakeAnthropic, data: FixedDataset, row: int, decision: Decide | None
 ) -> None:
     if decision is not None:
         decision(database, row_id=row)
@@ -207,11 +222,23 @@ def test_decisions_can_be_taken_back(database: Database, row: int) -> None:
     assert cost(database) == BEFORE + 6000
 
 
-def test_a_release_takes_the_price_of_its_moment(database: Database, row: int) -> None:
+def test_a_release_takes_the_price_and_the_project_of_its_moment(
+    database: Database, connection: Connection, fake: FakeAnthropic, data: FixedDataset, row: int
+) -> None:
     figures = {"input": Decimal(4), "output": Decimal(20)}
     set_price(database, CATALOGUE, SONNET, None, AT - DAY, figures, WHO)
-    release(database, row_id=row)
+    data.keys = [ApiKey("apikey_a", "alpha")]
+    collect(database, fake)
+    connection.execute("INSERT INTO project_mappings (pattern, project_name, priority) VALUES ('alpha', 'Alpha', 1)")
+    found = release(database, row_id=row)
     assert cost(database) == BEFORE + 8000
+    assert (found["cost"], found["project"]) == (8000, "Alpha")
+    of_project = connection.execute("SELECT project FROM ledger WHERE recorded_at = %s", [AT]).fetchall()
+    assert of_project == [{"project": "Alpha"}]
+    # What was believed is what counted.
+    data.usage_rows[-1] = replace(ABSURD, uncached_input_tokens=1_900_000_000)
+    collect(database, fake, LATER + HOUR)
+    assert cost(database) == BEFORE + 7600
 
 
 def test_a_charge_of_the_bill_is_held_too_and_what_usage_explains_is_not(
@@ -228,6 +255,9 @@ def test_a_charge_of_the_bill_is_held_too_and_what_usage_explains_is_not(
 
 def test_an_account_that_is_deleted_takes_its_rows_along(database: Database, connection: Connection, row: int) -> None:
     [account] = database.run(accounts.everyone)
+    # What waits for a decision is usage too.
+    with pytest.raises(ConflictError, match="lines: 11 polled, 1 in quarantine"):
+        remove(database, account.id, None, WHO)
     database.run(lambda c: account_removal.mark(c, account.id, NOW))
     with pytest.raises(ConflictError, match="is being deleted"):
         release(database, row_id=row)
@@ -239,12 +269,7 @@ def test_an_account_that_is_deleted_takes_its_rows_along(database: Database, con
 @pytest.mark.parametrize("point", [one for one in crash.POINTS if one.startswith("quarantine:")])
 @pytest.mark.parametrize("decision", [release, drop])
 def test_killed_anywhere_and_asked_again(
-    point: str,
-    decision: Decide,
-    database: Database,
-    connection: Connection,
-    fake: FakeAnthropic,
-    row: int,
+    point: str, decision: Decide, database: Database, connection: Connection, fake: FakeAnthropic, row: int
 ) -> None:
     log(database)
     if decision is drop:
