@@ -33,7 +33,7 @@ def dsn(module_dsn: str) -> str:
 
 
 def wipe(connection: Connection) -> None:
-    connection.execute("TRUNCATE ledger, rates, rollup_quarter, rollup_day, model_names")
+    connection.execute("TRUNCATE ledger, quarantine, rates, rollup_quarter, rollup_day, model_names")
 
 
 def figures(connection: Connection) -> dict[str, Any] | None:
