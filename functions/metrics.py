@@ -46,10 +46,12 @@ RUNS_FAILED = Metric("RunsFailed", MetricUnit.Count)
 ROLLUP_DRIFT = Metric("RollupDriftDays", MetricUnit.Count)
 # Closed days whose summary the vault does not have yet, after a push.
 SUMMARIES_PENDING = Metric("SummariesPending", MetricUnit.Count)
-# Rows of reports that are held back as absurd. Nobody is woken for them: figures are right without them.
+# Rows of reports that are held back as absurd until somebody decides.
 ROWS_QUARANTINED = Metric("RowsQuarantined", MetricUnit.Count)
 # What alarms watch.
-EVERY = (COLLECTOR_LAG, ACCOUNTS_FAILED, ACCOUNTS_SILENT, RUNS_FAILED, ROLLUP_DRIFT, SUMMARIES_PENDING)
+EVERY = (
+    COLLECTOR_LAG, ACCOUNTS_FAILED, ACCOUNTS_SILENT, ROWS_QUARANTINED, RUNS_FAILED, ROLLUP_DRIFT, SUMMARIES_PENDING,
+)  # fmt: skip
 
 
 def emit(stage: str, values: Mapping[Metric, float]) -> None:
