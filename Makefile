@@ -1,6 +1,6 @@
 # `make run` and `make test` set everything up; nothing but Python 3.11+ and make is needed.
 .DEFAULT_GOAL := help
-.PHONY: help run test soak proof test-next check bench bench-quick format lint types gates schema-hash sam-validate sam-build lock clean
+.PHONY: help run test soak proof openapi test-next check bench bench-quick format lint types gates schema-hash sam-validate sam-build lock clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -56,6 +56,9 @@ run: $(VENV)/.local ## start the whole service on this machine
 test: $(VENV)/.dev $(SAM_VENV)/.installed $(FOCUS_VENV)/.installed ## run every test, template gates included
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
+openapi: $(VENV)/.dev ## every edge of every parameter against the answers that the OpenAPI document announces
+	OPENAPI_PHASES=examples,coverage,fuzzing $(BIN)/pytest tests/e2e/test_openapi_held.py
+
 SOAK ?= 2000
 soak: $(VENV)/.dev ## the state machine over the ledger, at length and at random: make soak SOAK=10000
 	MACHINE_EXAMPLES=$(SOAK) $(BIN)/pytest tests/machine/test_machine.py
@@ -68,7 +71,7 @@ test-next: ## run every test on Python 3.13, the version of the functions, where
 		MACHINE_EXAMPLES=$${MACHINE_EXAMPLES:-25} $(MAKE) --no-print-directory VENV=.venv-3.13 PYTHON="$$python" test; \
 	else echo "Python 3.13 is not installed here: the tests ran on $$($(BIN)/python -V) only."; fi
 
-check: format lint types test test-next ## everything that CI checks
+check: format lint types test openapi test-next ## everything that CI checks
 
 format: $(VENV)/.dev ## fail where the formatter would change a file
 	$(BIN)/ruff format --check .

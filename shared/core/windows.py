@@ -188,18 +188,29 @@ def next_watermark(
 
 
 def extend_coverage(
-    coverage: Coverage, window: tuple[datetime, datetime], first_bucket: datetime | None, settled: datetime
+    coverage: Coverage,
+    window: tuple[datetime, datetime],
+    first_bucket: datetime | None,
+    settled: datetime,
+    since: datetime = _EPOCH,
 ) -> Coverage:
     """Return the coverage after a window was read in full.
 
-    `first_bucket` is the earliest bucket with usage, `settled` the instant before which the provider's figures stand.
-    `complete_until` never retreats. A window that does not touch the coverage changes nothing, since the gap between
-    them was never read; the next collection from the watermark joins them.
+    `first_bucket` is the earliest bucket with usage, `settled` the instant before which the provider's figures stand,
+    `since` the oldest one that it can be asked for. `complete_until` never retreats. A window that does not touch the
+    coverage changes nothing, since the gap between them was never read; the next collection from the watermark joins
+    them. A gap that nobody can read any more is stepped over: see `gap`.
     """
     start, end = window
     until = min(settled, end)
     if coverage.covered_from is None or coverage.complete_until is None:
         return coverage if first_bucket is None else Coverage(first_bucket, max(first_bucket, until))
-    if end < coverage.covered_from or start > coverage.complete_until:
+    if end < coverage.covered_from or start > max(coverage.complete_until, since):
         return coverage
     return Coverage(min(coverage.covered_from, first_bucket or start), max(coverage.complete_until, until))
+
+
+def gap(before: Coverage, after: Coverage, window: tuple[datetime, datetime]) -> tuple[datetime, datetime] | None:
+    """Return the span that the coverage stepped over with this window, in which no report tells anything."""
+    old, new = before.complete_until, after.complete_until
+    return (old, window[0]) if old is not None and new is not None and old < window[0] < new else None

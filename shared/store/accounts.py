@@ -181,19 +181,27 @@ def extend_coverage(
     window: tuple[datetime, datetime],
     first_bucket: datetime | None,
     settled: datetime,
+    since: datetime,
 ) -> tuple[Coverage, Coverage]:
     """Widen the account's coverage by a window that was read in full (see `core.windows.extend_coverage`).
 
-    Returns the coverage before and after. The account stays locked until the end of the transaction.
+    What it steps over is kept apart: events of that span are the total there. Returns the coverage before and after.
+    The account stays locked until the end of the transaction.
     """
     row = connection.execute(
         "SELECT covered_from, complete_until FROM accounts WHERE id = %s FOR UPDATE", [account_id]
     ).fetchone()
     before = Coverage(None, None) if row is None else Coverage(**row)
-    after = windows.extend_coverage(before, window, first_bucket, settled)
+    after = windows.extend_coverage(before, window, first_bucket, settled, since)
+    # From an instant to itself there is nothing.
+    start, end = windows.gap(before, after, window) or (window[0], window[0])
     connection.execute(
-        "UPDATE accounts SET covered_from = %s, complete_until = %s WHERE id = %s",
-        [after.covered_from, after.complete_until, account_id],
+        """
+        UPDATE accounts SET covered_from = %s, complete_until = %s,
+            never_read = never_read + tstzmultirange(tstzrange(%s, %s))
+        WHERE id = %s
+        """,
+        [after.covered_from, after.complete_until, start, end, account_id],
     )
     return before, after
 

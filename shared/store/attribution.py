@@ -92,7 +92,7 @@ def logged(connection: Connection, account_ids: Sequence[int], slots: Sequence[d
                 AND account_id = ANY(%(accounts)s) AND source IN ('event', 'import') AND voided_at IS NULL
         ) AS event
         JOIN accounts ON accounts.id = event.account_id
-        WHERE recorded_at >= covered_from AND recorded_at < complete_until
+        WHERE recorded_at >= covered_from AND recorded_at < complete_until AND NOT never_read @> recorded_at
         GROUP BY 1, 2, 3, 4
         """,
         {"slots": list(slots), "accounts": list(account_ids)},

@@ -250,12 +250,12 @@ class Collector:
             return Changes(), self.database.run(lambda c: collection.finish(c, held, reads))
         # Events are explained by all reports of usage together, so the last one says how far they were read.
         last = [one for one in self._provider.streams if one.is_usage][-1:]
-        covers = last == [stream] and not self.refused
+        covered_since = since if last == [stream] and not self.refused else None
         # A COMMIT whose answer was lost is tried again and finds the window closed: the first try's word stands.
         done: list[Changes] = []
 
         def attempt(connection: Connection) -> Checkpoint:
-            changes, closed = merge(connection, self._provider, stream, held, mapper, reads, covers=covers)
+            changes, closed = merge(connection, self._provider, stream, held, mapper, reads, covered_since)
             if changes is not None:
                 done.append(changes)
             return closed

@@ -69,15 +69,15 @@ def merge(
     held: Checkpoint,
     mapper: Mapper,
     reads: Reads,
-    *,
-    covers: bool = True,
+    since: datetime | None,
 ) -> tuple[Changes | None, Checkpoint]:
     """Bring the stored buckets of the open window to what its pages say, and close it.
 
     Every page of the window was read: a stored bucket that no page mentions is gone at the provider too, as long as
-    it lies in the span that the pages listed and in the part that was asked for. `covers` says that with this window
-    the account's reports were all read for its span; `reads` is how far the stream was read then. Returns what changed
-    and the closed checkpoint; what changed is None where the window is closed already.
+    it lies in the span that the pages listed and in the part that was asked for. `reads` is how far the stream was read
+    then. Where with this window the account's reports were all read for its span, `since` is the oldest instant (UTC)
+    that could be asked for, else None. Returns what changed and the closed checkpoint; what changed is None where the
+    window is closed already.
     """
     now = collection.lock(connection, held)
     if now.window_start is None or held.listed_start is None or held.listed_end is None:
@@ -90,11 +90,11 @@ def merge(
             touched |= _apply(judge, stream, held, mapper, batch, changes)
             crash.at("merge:buckets")
     if held.fetched_at is not None and stream.is_usage:
-        window = (now.window_start, held.listed_end) if covers else _NO_TIME
+        window = _NO_TIME if since is None else (now.window_start, held.listed_end)
         counted = [one.name for one in provider.streams if one.is_usage]
         first = buckets.first(connection, held.account_id, counted, *window)
         before, after = accounts.extend_coverage(
-            connection, held.account_id, window, first, held.fetched_at - stream.lag
+            connection, held.account_id, window, first, held.fetched_at - stream.lag, since or window[0]
         )
         crash.at("merge:coverage")
         attribute.after_collection(connection, held.account_id, touched, before, after)

@@ -215,6 +215,26 @@ def test_events_explain_the_report_and_add_nothing(
     assert verify(database, repair=False)["drift"] == []
 
 
+def test_what_was_forgotten_before_it_was_read_is_told_by_events_alone(
+    database: Database, connection: Connection, fake: FakeOpenRouter, data: FixedDataset
+) -> None:
+    collected(database, fake)
+    late = NOW + 45 * DAY
+    fake.clock = lambda: late
+    midnight = late.replace(hour=0, minute=0)
+    data.rows.append(used(at=midnight - 2 * DAY))
+    assert collected(database, fake, now=late).status == "succeeded"
+    [account] = accounts.everyone(connection)
+    assert account.complete_until == midnight
+    event = {"account": "anthropic", "provider": "openrouter", "model": "google/gemini-2.5-flash", "cost": "0.05"}
+    moments = [midnight - 20 * DAY, midnight - 40 * DAY]
+    logged = [{**event, "recorded_at": (moment + timedelta(hours=5)).isoformat()} for moment in moments]
+    ingest(database, lambda c: load_book(c, CATALOGUE), logged, late, options=Options(touched=rebuild))
+    # The report of twenty days ago says that there was nothing; nobody said anything of forty days ago.
+    assert sum(row[1] for row in sums(connection)) == Decimal("0.875") + Decimal("0.25") + Decimal("0.05")
+    assert verify(database, repair=False)["drift"] == []
+
+
 def test_a_key_for_inference_is_refused_before_anything_else_is_asked(database: Database, fake: FakeOpenRouter) -> None:
     [report] = run(database, openrouter(fake, INFERENCE_KEY), now=NOW)
     assert (report.status, report.error) == (

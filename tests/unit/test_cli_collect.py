@@ -20,7 +20,10 @@ FEED: dict[str, Any] = {
 NONE = {**FEED, "stream": "older", "window_start": None, "window_end": None, "note": "It was not kept."}
 
 
-def test_what_a_feed_could_not_take_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_feed_could_not_take_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     account = {
         "account": "gateway",
         "provider": "litellm",

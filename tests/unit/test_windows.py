@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.windows import Coverage, Plan, ceiling, extend_coverage, fetch_window, floor, next_watermark
+from shared.core.windows import Coverage, Plan, ceiling, extend_coverage, fetch_window, floor, gap, next_watermark
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
@@ -84,6 +84,16 @@ def test_coverage(
     coverage: Coverage, window: tuple[datetime, datetime], first: datetime | None, after: Coverage
 ) -> None:
     assert extend_coverage(coverage, window, first, at(20, 10)) == after
+
+
+def test_a_gap_that_nobody_can_read_any_more_is_stepped_over() -> None:
+    before, window = Coverage(at(2), at(5)), (at(9), at(20, 11))
+    assert extend_coverage(before, window, at(9), at(20, 10), since=at(8)) == before
+    after = extend_coverage(before, window, at(9), at(20, 10), since=at(9))
+    assert after == Coverage(at(2), at(20, 10))
+    assert gap(before, after, window) == (at(5), at(9))
+    assert gap(before, before, window) is None
+    assert gap(before, Coverage(at(2), at(7)), (at(4), at(7))) is None
 
 
 @given(st.lists(st.tuples(instants, instants), max_size=8), instants)
