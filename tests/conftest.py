@@ -6,15 +6,20 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import psycopg
 import pytest
+from httpx._transports import default as _transports
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from shared.store.database import Connection, Database, connect
 from shared.store.migrate import migrate
+
+# Servers of the tests speak plain HTTP, and whoever opens a client reads all certificates: one reading is enough.
+_transports.create_ssl_context = cache(_transports.create_ssl_context)  # type: ignore[attr-defined] # not exported
 
 # Failures of these comparisons show both sides.
 pytest.register_assert_rewrite("tests.machine.checks", "tests.machine.world")
