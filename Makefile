@@ -54,7 +54,7 @@ run: $(VENV)/.local ## start the whole service on this machine
 	@exec $(BIN)/cost-tracker serve
 
 test: $(VENV)/.dev $(SAM_VENV)/.installed $(FOCUS_VENV)/.installed ## run every test, template gates included
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 openapi: $(VENV)/.dev ## every edge of every parameter against the answers that the OpenAPI document announces
 	OPENAPI_PHASES=examples,coverage,fuzzing $(BIN)/pytest tests/e2e/test_openapi_held.py
