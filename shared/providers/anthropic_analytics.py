@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.core.usage import Usage
 from shared.core.windows import floor
 from shared.errors import MalformedResponseError
 from shared.providers.anthropic_place import Place
-from shared.providers.anthropic_rows import CacheCreation, ServerToolUse, context_of, following, refusal, rfc3339
+from shared.providers.anthropic_rows import Tokens, context_of, following, refusal, rfc3339
 from shared.providers.base import Bucket, Page, Row, Stream, Window
 from shared.providers.payload import Count, Instant, Payload, Text, UsdFromCents, bucket_fault, check_window, read
 
@@ -70,15 +69,8 @@ class _UsageGroup(Payload):
     workspace_id: Text | None = None
 
 
-class _Counts(Payload):
-    """The four input classes are disjoint, as in the stable report."""
-
-    uncached_input_tokens: Count
-    cache_read_input_tokens: Count
-    cache_creation: CacheCreation
-    output_tokens: Count
+class _Counts(Tokens):
     requests: Count
-    server_tool_use: ServerToolUse
 
 
 class _UsageRow(Payload):
@@ -218,20 +210,12 @@ def _finished(report: _Report, window: Window, grain: timedelta) -> datetime:
 
 
 def _counted(row: Row, told: _UsageRow) -> Bucket:
-    counts, dimensions = told.usage, told.group.model_dump()
+    dimensions = told.group.model_dump()
     return Bucket(
         row.start,
         row.end,
         dimensions,
-        usage=Usage(
-            input=counts.uncached_input_tokens,
-            output=counts.output_tokens,
-            cache_read=counts.cache_read_input_tokens,
-            cache_write_5m=counts.cache_creation.ephemeral_5m_input_tokens,
-            cache_write_1h=counts.cache_creation.ephemeral_1h_input_tokens,
-            web_searches=counts.server_tool_use.web_search_requests,
-            requests=counts.requests,
-        ),
+        usage=told.usage.usage(told.usage.requests),
         context=context_of(dimensions),
         model=told.group.model,
         key_id=told.group.api_key_id,

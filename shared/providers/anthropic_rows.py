@@ -34,18 +34,35 @@ class ServerToolUse(Payload):
     web_search_requests: Count
 
 
-class UsageRow(Payload):
-    """One combination of dimensions in one hour. The four input classes are disjoint.
-
-    A dimension that is null says something (no `api_key_id`: Console; no `workspace_id`: the default workspace), so
-    one that is missing must not pass for null; only `inference_geo` is younger than the report itself.
-    """
+class Tokens(Payload):
+    """What every generation of the report counts. The four input classes are disjoint."""
 
     uncached_input_tokens: Count
     cache_read_input_tokens: Count
     cache_creation: CacheCreation
     output_tokens: Count
     server_tool_use: ServerToolUse
+
+    def usage(self, requests: int = 0) -> Usage:
+        """Return the counts in our classes; `requests` where the report counts them."""
+        return Usage(
+            input=self.uncached_input_tokens,
+            output=self.output_tokens,
+            cache_read=self.cache_read_input_tokens,
+            cache_write_5m=self.cache_creation.ephemeral_5m_input_tokens,
+            cache_write_1h=self.cache_creation.ephemeral_1h_input_tokens,
+            web_searches=self.server_tool_use.web_search_requests,
+            requests=requests,
+        )
+
+
+class UsageRow(Tokens):
+    """One combination of dimensions in one hour.
+
+    A dimension that is null says something (no `api_key_id`: Console; no `workspace_id`: the default workspace), so
+    one that is missing must not pass for null; only `inference_geo` is younger than the report itself.
+    """
+
     model: Text | None
     api_key_id: Text | None
     workspace_id: Text | None
@@ -82,14 +99,7 @@ def counted(row: Row, counts: UsageRow, groups: tuple[str, ...]) -> Bucket:
         row.start,
         row.end,
         dimensions,
-        usage=Usage(
-            input=counts.uncached_input_tokens,
-            output=counts.output_tokens,
-            cache_read=counts.cache_read_input_tokens,
-            cache_write_5m=counts.cache_creation.ephemeral_5m_input_tokens,
-            cache_write_1h=counts.cache_creation.ephemeral_1h_input_tokens,
-            web_searches=counts.server_tool_use.web_search_requests,
-        ),
+        usage=counts.usage(),
         context=context_of(dimensions),
         model=counts.model,
         key_id=counts.api_key_id,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import SystemRandom
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -18,6 +19,9 @@ from shared.core.retry_after import seconds_to_wait
 from shared.errors import CredentialError, MalformedResponseError, ProviderError
 from shared.providers.decoding import decode
 from shared.providers.patience import Failure, is_passing, persist, read_body, unreached
+
+if TYPE_CHECKING:
+    from shared.providers.spec import ProviderSpec
 
 MAX_BYTES = 64 * 2**20
 ERROR_BYTES = 64 * 2**10
@@ -74,6 +78,18 @@ class Service:
     key_needed: str
     key: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def bearer(cls, spec: ProviderSpec, key: str, base_url: str) -> Service:
+        """Return the service of a provider that takes its key as a bearer token."""
+        return cls(
+            title=spec.title,
+            base_url=base_url,
+            setting=spec.base_url_setting,
+            key_needed=spec.key_needed,
+            key=key,
+            headers={"Authorization": f"Bearer {key}"},
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,15 +112,7 @@ class LiteLLM:
     streams: tuple[Stream, ...] = (SPEND_LOGS,)
 
     def __init__(self, key: str, base_url: str, http: httpx.Client, budget: Budget) -> None:
-        service = Service(
-            title=SPEC.title,
-            base_url=base_url,
-            setting=SPEC.base_url_setting,
-            key_needed=SPEC.key_needed,
-            key=key,
-            headers={"Authorization": f"Bearer {key}"},
-        )
-        self._client = JsonClient(service, http, budget)
+        self._client = JsonClient(Service.bearer(SPEC, key, base_url), http, budget)
         self._host = urlsplit(base_url).netloc
 
     def owner(self) -> Owner:

@@ -72,15 +72,7 @@ class OpenAI:
     streams: tuple[Stream, ...] = (*_ROWS, COSTS)
 
     def __init__(self, key: str, base_url: str, http: httpx.Client, budget: Budget) -> None:
-        service = Service(
-            title=SPEC.title,
-            base_url=base_url,
-            setting=SPEC.base_url_setting,
-            key_needed=SPEC.key_needed,
-            key=key,
-            headers={"Authorization": f"Bearer {key}"},
-        )
-        self._client = JsonClient(service, http, budget)
+        self._client = JsonClient(Service.bearer(SPEC, key, base_url), http, budget)
 
     def owner(self) -> Owner:
         """Return the organisation, known by its oldest project; raises as `Provider.fetch` does.

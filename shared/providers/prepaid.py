@@ -45,16 +45,8 @@ class Prepaid:
 
     def __init__(self, spec: ProviderSpec, key: str, base_url: str, http: httpx.Client, budget: Budget) -> None:
         """Bind the key as a bearer token; raises as `JsonClient`."""
-        service = Service(
-            title=spec.title,
-            base_url=base_url,
-            setting=spec.base_url_setting,
-            key_needed=spec.key_needed,
-            key=key,
-            headers={"Authorization": f"Bearer {key}"},
-        )
         self.title = spec.title
-        self.client = JsonClient(service, http, budget)
+        self.client = JsonClient(Service.bearer(spec, key, base_url), http, budget)
 
     def balances(self) -> tuple[Balance, ...]:
         """Return what is left; see `HasBalances.balances`."""
